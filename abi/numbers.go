@@ -1,0 +1,102 @@
+package abi
+
+// Kinds of an event.
+const (
+	KindHTTP     = 0
+	KindSchedule = 1
+	KindMessage  = 2
+	KindTopic    = 3
+	KindLog      = 4
+	KindBlock    = 5
+	KindTransfer = 6
+	KindLoad     = 100
+)
+
+// Tags of event and load frames. TagHeader and TagBody are a response's, too.
+const (
+	TagKind        = 1
+	TagRequestID   = 2
+	TagAttempt     = 3
+	TagDeadline    = 4
+	TagProgram     = 5
+	TagNode        = 6
+	TagAccount     = 7
+	TagSeed        = 8
+	TagTime        = 9
+	TagMethod      = 16
+	TagPath        = 17
+	TagQuery       = 18
+	TagHeader      = 19
+	TagBody        = 20
+	TagVariable    = 32
+	TagFile        = 33
+	TagEntrypoint  = 34
+	TagMemoryLimit = 35
+)
+
+// Tags of a response frame.
+const (
+	TagStatus       = 1
+	TagErrorCode    = 64
+	TagErrorMessage = 65
+	TagErrorStack   = 66
+)
+
+// Tags of operations' requests and results.
+const (
+	TagOpStatus      = 1
+	TagOpMessage     = 2
+	TagKey           = 80
+	TagValue         = 81
+	TagValueKind     = 82
+	TagTTL           = 83
+	TagLimit         = 84
+	TagCursor        = 85
+	TagDelta         = 86
+	TagExpected      = 87
+	TagExpectedKind  = 88
+	TagFlag          = 89 // swapped, existed
+	TagEntry         = 90
+	TagDuration      = 96
+	EntryKindDeleted = 3
+)
+
+// Operations.
+const (
+	OpSleep          = 1
+	OpFetch          = 2
+	OpStoreGet       = 16
+	OpStoreSet       = 17
+	OpStoreDelete    = 18
+	OpStoreList      = 19
+	OpStoreIncrement = 20
+	OpStoreSwap      = 21
+	OpStoreWatch     = 22
+)
+
+// Statuses of an operation's result.
+const (
+	OpOK              = 0
+	OpInvalidArgument = 1
+	OpNotACounter     = 2
+	OpQuotaExceeded   = 3
+	OpValueTooLarge   = 4
+	OpUnavailable     = 5
+	OpUnknown         = 6
+)
+
+// Error codes of a guest's response.
+const (
+	GuestException     = 1
+	GuestInvalidReply  = 2
+	GuestSyntaxError   = 3
+	GuestNoHandler     = 4
+	GuestLoadException = 5
+	GuestOutOfMemory   = 6
+)
+
+// Limits of what a guest may have outstanding.
+const (
+	MaxOperations     = 256
+	MaxOperationBytes = 16 << 20
+)
