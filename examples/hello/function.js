@@ -1,0 +1,5 @@
+// Greets: curl "$ENDPOINT?name=Alice"
+export default function(req) {
+  const name = req.query.name || 'World';
+  return { message: `Hello, ${name}!` };
+}

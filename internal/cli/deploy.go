@@ -1,0 +1,340 @@
+package cli
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/aleph-edge/aleph-edge/internal/client"
+	"github.com/aleph-edge/aleph-edge/network"
+)
+
+// What a new program has where no flag says otherwise: the guide's values.
+const (
+	defaultMemory  = 128 // MiB
+	defaultTimeout = 10  // seconds
+)
+
+// deployFlags are the flags of "program deploy". Those that were left out keep what the program has.
+type deployFlags struct {
+	name, id, description, runtime string
+	memory, timeout                int
+	file, entrypoint               string
+	env                            []string
+	another, asJSON                bool
+}
+
+func (a *app) deployCommand() *cobra.Command {
+	var f deployFlags
+	cmd := &cobra.Command{
+		Use:   "deploy --name NAME --file FILE",
+		Short: "Deploy a function, or a new version of it",
+		Long: `Deploy a function. FILE is a source file, a folder or a .zip; a folder or zip starts with main of its package.json,
+or with index.js, function.js or main.js.
+
+If this account has a program of that name, it is updated: the id, the URL and the stored data stay, requests go on, and
+flags that are left out keep what it has. With --new it is another program of the same name.
+
+The program is ready when the command ends. A program that cannot start is not deployed, and the error says why.`,
+		Example: `  aleph program deploy --name hello-world --runtime nodejs16 --memory 128 --timeout 10 --file ./function.js
+  aleph program deploy --name api --file ./api --entrypoint server.mjs --env GREETING=hello --env LANG=en
+  ID=$(aleph program deploy --name api --file ./api --json | jq -r .item_hash)`,
+		Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.name == "" && f.id == "" {
+				return usagef("--name is required")
+			}
+			return a.deploy(cmd.Context(), f, cmd.Flags())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&f.name, "name", "n", "", "the program's `name`")
+	flags.StringVarP(&f.file, "file", "f", "", "the code: a source `file`, a folder or a .zip")
+	flags.StringVar(&f.runtime, "runtime", "", "the `runtime`, as nodejs16 (default: nodejs20 for JavaScript)")
+	flags.IntVar(&f.memory, "memory", defaultMemory, "memory limit in `MiB`, up to 1024")
+	flags.IntVar(&f.timeout, "timeout", defaultTimeout, "time limit of one call in `seconds`, up to 60")
+	flags.StringArrayVar(&f.env, "env", nil, "a public variable `K=V`; repeat for more. Given, they replace the program's; \"\" removes them")
+	flags.StringVar(&f.description, "description", "", "what the program is for")
+	flags.StringVar(&f.entrypoint, "entrypoint", "", "the `file` in the folder or zip to start from")
+	flags.StringVar(&f.id, "id", "", "update the program with this `ID`, not the one of that name")
+	flags.BoolVar(&f.another, "new", false, "make another program, even if one has this name")
+	flags.BoolVar(&f.asJSON, "json", false, `print {"item_hash","endpoint"}`)
+	cmd.MarkFlagsMutuallyExclusive("id", "new")
+	_ = cmd.MarkFlagRequired("file") // fails only if there is no such flag
+	_ = cmd.RegisterFlagCompletionFunc("runtime", a.completeRuntime)
+	_ = cmd.RegisterFlagCompletionFunc("id", a.completeProgram)
+	return cmd
+}
+
+// deploy makes or updates a program and prints where it is.
+func (a *app) deploy(ctx context.Context, f deployFlags, given *pflag.FlagSet) error {
+	variables, err := parseVariables(f.env)
+	if err != nil {
+		return err
+	}
+	code, err := readCode(f.file, f.entrypoint)
+	if err != nil {
+		return err
+	}
+	owner, err := a.account()
+	if err != nil {
+		return err
+	}
+	c, err := a.clientFor(owner.Key())
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if len(variables) > 0 {
+		a.say("note", "variables given by --env are public: anyone can read them in the program's message")
+	}
+
+	existing, err := a.deployed(ctx, c, f, owner.Address)
+	if err != nil {
+		return err
+	}
+	wanted := stateOf(existing)
+	wanted.apply(f, given, variables, code)
+	if wanted.runtime == "" {
+		return usagef("--runtime is required: %s does not tell it", f.file)
+	}
+	d := deployment{client: c, key: owner.Key(), code: code, progress: a.progress}
+	if existing == nil {
+		id, err := d.create(ctx, wanted)
+		if err != nil {
+			return err
+		}
+		program, err := c.Program(ctx, id)
+		if err != nil {
+			return err
+		}
+		return a.printDeployed(program, f.asJSON)
+	}
+	changed, err := d.update(ctx, existing, wanted)
+	if err != nil {
+		return err
+	}
+	if len(changed) == 0 {
+		a.say("note", fmt.Sprintf("nothing to change: %s is deployed like this", existing.Name))
+	} else {
+		a.say("note", fmt.Sprintf("updated %s: %s", wanted.name, strings.Join(changed, ", ")))
+	}
+	return a.printDeployed(*existing, f.asJSON)
+}
+
+// deployed finds the program to update; nil if there is none.
+func (a *app) deployed(ctx context.Context, c *client.Client, f deployFlags, owner string) (*client.Program, error) {
+	if f.another {
+		return nil, nil
+	}
+	programs, err := c.Programs(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	if f.id != "" {
+		program, err := pick(programs, f.id, owner)
+		return &program, err
+	}
+	programs = slices.DeleteFunc(programs, func(p client.Program) bool { return p.Name != f.name })
+	switch len(programs) {
+	case 0:
+		return nil, nil
+	case 1:
+		return &programs[0], nil
+	}
+	return nil, withHint(ambiguous(f.name, programs), "say which one to update with --id ID, or make another with --new")
+}
+
+func (a *app) printDeployed(p client.Program, asJSON bool) error {
+	if asJSON {
+		return a.printJSON(struct {
+			ItemHash string `json:"item_hash"`
+			Endpoint string `json:"endpoint"`
+		}{p.ItemHash, p.Endpoint})
+	}
+	_, err := fmt.Fprintf(a.Out, "Function deployed with ID: %s\nEndpoint URL: %s\n", p.ItemHash, p.Endpoint)
+	return err
+}
+
+// state is what a version of a program is made of, but for the bytes of its code.
+type state struct {
+	name, description, runtime string
+	memory, timeout            int
+	variables                  map[string]string
+	encoding, entrypoint       string
+}
+
+// stateOf is what a program is now; of nil, what a new one starts from.
+func stateOf(p *client.Program) state {
+	if p == nil {
+		return state{memory: defaultMemory, timeout: defaultTimeout}
+	}
+	return state{
+		name: p.Name, description: p.Description, runtime: p.Runtime, memory: p.Memory, timeout: p.Timeout,
+		variables: p.Variables, encoding: p.Encoding, entrypoint: p.Entrypoint,
+	}
+}
+
+// apply changes what the flags say. How the code is packed and started always follows the code.
+func (s *state) apply(f deployFlags, given *pflag.FlagSet, variables map[string]string, code code) {
+	if f.name != "" {
+		s.name = f.name
+	}
+	if given.Changed("description") {
+		s.description = f.description
+	}
+	if given.Changed("memory") {
+		s.memory = f.memory
+	}
+	if given.Changed("timeout") {
+		s.timeout = f.timeout
+	}
+	if given.Changed("env") {
+		s.variables = variables
+	}
+	switch {
+	case f.runtime != "":
+		s.runtime = f.runtime
+	case s.runtime == "":
+		s.runtime = code.runtime()
+	}
+	s.encoding, s.entrypoint = code.encoding, code.entrypoint
+}
+
+// difference names what differs between two states.
+func (s *state) difference(other state) []string {
+	var names []string
+	for _, field := range []struct {
+		name string
+		same bool
+	}{
+		{"name", s.name == other.name},
+		{"description", s.description == other.description},
+		{"runtime", s.runtime == other.runtime},
+		{"memory", s.memory == other.memory},
+		{"timeout", s.timeout == other.timeout},
+		{"variables", maps.Equal(s.variables, other.variables)},
+		{"entrypoint", s.encoding == other.encoding && s.entrypoint == other.entrypoint},
+	} {
+		if !field.same {
+			names = append(names, field.name)
+		}
+	}
+	return names
+}
+
+// deployment publishes the messages of one deploy.
+type deployment struct {
+	client   *client.Client
+	key      *ecdsa.PrivateKey
+	code     code
+	progress func(string) func()
+}
+
+// create publishes the code and a program that runs it, and gives its id.
+func (d *deployment) create(ctx context.Context, wanted state) (string, error) {
+	ref, err := d.store(ctx, "")
+	if err != nil {
+		return "", err
+	}
+	return d.program(ctx, wanted, ref, "")
+}
+
+// update publishes what makes a program what is wanted, and names what changed. One message makes the new version, so it
+// is served whole or not at all: where only the code differs that is a STORE with ref, else a PROGRAM with replaces,
+// which brings its code along in a STORE of its own. After a rollback it is always the latter, since a STORE with ref
+// amends the newest version and not the one that is served.
+func (d *deployment) update(ctx context.Context, existing *client.Program, wanted state) ([]string, error) {
+	served := stateOf(existing)
+	changed := served.difference(wanted)
+	newCode := existing.Active().CodeHash != d.code.hash()
+	switch {
+	case !newCode && len(changed) == 0:
+		return nil, nil
+	case newCode && len(changed) == 0 && existing.CodeRef != "" && existing.Latest():
+		_, err := d.store(ctx, existing.CodeRef)
+		return []string{"code"}, err
+	case newCode:
+		changed = append([]string{"code"}, changed...)
+	}
+	ref, err := d.store(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	_, err = d.program(ctx, wanted, ref, existing.ItemHash)
+	return changed, err
+}
+
+// store publishes the code, as new code of the STORE ref if that is not empty, and gives the STORE's item hash.
+func (d *deployment) store(ctx context.Context, ref string) (string, error) {
+	what := "uploading the code"
+	if ref != "" {
+		what = "uploading and building"
+	}
+	defer d.progress(what)()
+	message, err := network.Sign(d.key, network.TypeStore, network.Store{
+		Address: network.Address(d.key), ItemType: network.ItemStorage, ItemHash: d.code.hash(),
+		Time: network.UnixSeconds(time.Now()), Ref: ref,
+	}, network.Options{})
+	if err != nil {
+		return "", err
+	}
+	return message.ItemHash, d.client.Upload(ctx, message, d.code.name, d.code.bytes)
+}
+
+// program publishes a program that runs the code of a STORE, as a new version of the program replaces if that is not
+// empty, and gives the message's item hash.
+func (d *deployment) program(ctx context.Context, wanted state, codeRef, replaces string) (string, error) {
+	defer d.progress("building the program")()
+	metadata := map[string]any{"name": wanted.name}
+	if wanted.description != "" {
+		metadata["description"] = wanted.description
+	}
+	variables := wanted.variables
+	if variables == nil {
+		variables = map[string]string{}
+	}
+	message, err := network.Sign(d.key, network.TypeProgram, network.Program{
+		Address:     network.Address(d.key),
+		Time:        network.UnixSeconds(time.Now()),
+		Type:        network.ProgramKind,
+		AllowAmend:  true,
+		Metadata:    metadata,
+		On:          network.On{HTTP: true},
+		Environment: network.Environment{Internet: true, AlephAPI: true},
+		Resources:   network.Resources{VCPUs: 1, Memory: wanted.memory, Seconds: wanted.timeout},
+		Runtime:     network.Runtime{Ref: wanted.runtime, UseLatest: true, Comment: wanted.runtime},
+		Volumes:     []json.RawMessage{},
+		Variables:   variables,
+		Code:        network.Code{Encoding: wanted.encoding, Entrypoint: wanted.entrypoint, Ref: codeRef, UseLatest: true},
+		Replaces:    replaces,
+	}, network.Options{})
+	if err != nil {
+		return "", err
+	}
+	return message.ItemHash, d.client.Publish(ctx, message)
+}
+
+// parseVariables reads --env K=V flags. An empty one stands for none.
+func parseVariables(env []string) (map[string]string, error) {
+	variables := make(map[string]string, len(env))
+	for _, pair := range env {
+		if pair == "" {
+			continue
+		}
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok || name == "" {
+			return nil, usagef("--env takes K=V, not %q", pair)
+		}
+		variables[name] = value
+	}
+	return variables, nil
+}
