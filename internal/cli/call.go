@@ -152,7 +152,7 @@ func (a *app) call(ctx context.Context, argument string, call client.Call, inclu
 	if request := reply.Header.Get("Aleph-Request-Id"); request != "" && reply.StatusCode >= http.StatusInternalServerError {
 		a.say("hint", fmt.Sprintf("the log may say why (request %s): aleph program logs %s", request, argument))
 	}
-	return silent
+	return errSaid
 }
 
 // printBody copies a reply's body to standard output. At a terminal JSON is indented, text ends its line, and binary

@@ -144,8 +144,8 @@ func (h hinted) Unwrap() error { return h.error }
 
 func withHint(err error, hint string) error { return hinted{err, hint} }
 
-// silent ends the command with status 1, everything having been said.
-var silent = errors.New("")
+// errSaid ends the command with status 1, everything having been said.
+var errSaid = errors.New("")
 
 // markFailures lets report tell what cobra refused (flags, arguments) from what the commands returned.
 func markFailures(cmd *cobra.Command) {
@@ -179,7 +179,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 		}
 		fmt.Fprintf(a.Err, "usage: %s\nSee %s --help\n", usage, cmd.CommandPath())
 		return exitUsage
-	case errors.Is(err, silent):
+	case errors.Is(err, errSaid):
 		return exitFailure
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		a.say("error", "interrupted")

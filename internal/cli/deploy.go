@@ -55,7 +55,15 @@ The program is ready when the command ends. A program that cannot start is not d
 			return a.deploy(cmd.Context(), f, cmd.Flags())
 		},
 	}
-	flags := cmd.Flags()
+	f.register(cmd.Flags())
+	cmd.MarkFlagsMutuallyExclusive("id", "new")
+	_ = cmd.MarkFlagRequired("file") // fails only if there is no such flag
+	_ = cmd.RegisterFlagCompletionFunc("runtime", a.completeRuntime)
+	_ = cmd.RegisterFlagCompletionFunc("id", a.completeProgram)
+	return cmd
+}
+
+func (f *deployFlags) register(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.name, "name", "n", "", "the program's `name`")
 	flags.StringVarP(&f.file, "file", "f", "", "the code: a source `file`, a folder or a .zip")
 	flags.StringVar(&f.runtime, "runtime", "", "the `runtime`, as nodejs16 (default: nodejs20 for JavaScript)")
@@ -67,11 +75,6 @@ The program is ready when the command ends. A program that cannot start is not d
 	flags.StringVar(&f.id, "id", "", "update the program with this `ID`, not the one of that name")
 	flags.BoolVar(&f.another, "new", false, "make another program, even if one has this name")
 	flags.BoolVar(&f.asJSON, "json", false, `print {"item_hash","endpoint"}`)
-	cmd.MarkFlagsMutuallyExclusive("id", "new")
-	_ = cmd.MarkFlagRequired("file") // fails only if there is no such flag
-	_ = cmd.RegisterFlagCompletionFunc("runtime", a.completeRuntime)
-	_ = cmd.RegisterFlagCompletionFunc("id", a.completeProgram)
-	return cmd
 }
 
 // deploy makes or updates a program and prints where it is.

@@ -31,7 +31,7 @@ func (a *app) resolve(ctx context.Context, c *client.Client, argument string) (s
 
 // pick chooses among programs as resolve says. Owner is this account's address, or empty.
 func pick(programs []client.Program, argument, owner string) (client.Program, error) {
-	named := func(p client.Program) bool { return p.Name == argument }
+	named := func(p client.Program) bool { return argument != "" && p.Name == argument }
 	prefix := strings.ToLower(argument)
 	for _, matches := range []func(client.Program) bool{
 		func(p client.Program) bool { return named(p) && strings.EqualFold(p.Owner, owner) },

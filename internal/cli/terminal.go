@@ -26,6 +26,7 @@ func isTerminal(stream any) bool {
 // printable replaces control characters, which could drive the reader's terminal: names, logs and errors come from
 // others.
 func printable(text string) string {
+	text = strings.ToValidUTF8(text, "\ufffd")
 	if strings.IndexFunc(text, isControl) < 0 {
 		return text
 	}
@@ -90,14 +91,6 @@ func shortTime(t time.Time) string {
 		return "-"
 	}
 	return t.Local().Format("2006-01-02 15:04:05")
-}
-
-// count is a number with its noun.
-func count(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // byteSize is a number of bytes in the unit that suits it.
