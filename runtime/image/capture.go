@@ -1,0 +1,288 @@
+package image
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/aleph-edge/aleph-edge/runtime/wasm"
+)
+
+// A Step is one call in an initialisation.
+type Step struct {
+	Export   string
+	Event    []byte // what event_read gives, if Takes
+	Takes    bool   // the export takes the event's length
+	Optional bool   // a module without it is no error
+}
+
+// Limits bound an initialisation.
+type Limits struct {
+	Memory uint64        // bytes the memory may grow to
+	CPU    time.Duration // on CPU
+	Log    int           // bytes
+}
+
+// Captured is how a guest was after its initialisation.
+type Captured struct {
+	// Responses has, for each step, what the guest gave to respond; nil if nothing.
+	Responses [][]byte
+	// Module is the module that starts from the memory: that of Prepared, or one with the globals' values.
+	Module []byte
+	// Changed says that Module is not Prepared's.
+	Changed bool
+	CPU     time.Duration
+}
+
+// A LimitError says that an initialisation used up a limit.
+type LimitError struct{ Limit, Value string }
+
+func (e *LimitError) Error() string { return e.Limit + ": " + e.Value }
+
+// Capture runs the steps in a new instance of module, compiled from p, over the base image, and writes the memory to path.
+// inspect, if there is one, sees each response and can end the capture. log gets what the guest logs.
+func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image, path string, steps []Step, limits Limits,
+	inspect func(step int, response []byte) error, log func(level int, text []byte)) (*Captured, error) {
+	s := e.Acquire()
+	if s == nil {
+		return nil, fmt.Errorf("no instance is free")
+	}
+	defer s.Release()
+	if base.Size() > limits.Memory {
+		return nil, &LimitError{"memory_limit", fmt.Sprintf("%d MiB, the program begins with %d MiB", limits.Memory>>20, (base.Size()+1<<20-1)>>20)}
+	}
+	if err := s.Map(base, limits.Memory); err != nil {
+		return nil, err
+	}
+	s.SetLimits(limits.CPU, limits.Log)
+	if s.Open(module) != wasm.Done {
+		return nil, s.Fault()
+	}
+	defer s.EndOpen()
+	globals, tables, err := state(s, p)
+	if err != nil {
+		return nil, err
+	}
+	captured := &Captured{Module: p.Module}
+	exports := map[string]bool{}
+	for _, x := range module.Exports {
+		exports[x.Name] = true
+	}
+	if p.Start {
+		steps = append([]Step{{Export: startExport}}, steps...)
+	}
+	for i, step := range steps {
+		var response []byte
+		if exports[step.Export] {
+			if err := call(s, step, limits, log); err != nil {
+				return nil, err
+			}
+			if view, ok := s.Response(); ok {
+				response = bytes.Clone(view)
+			}
+		} else if !step.Optional {
+			return nil, fmt.Errorf("%w: it does not export %s", ErrModule, step.Export)
+		}
+		if p.Start && i == 0 {
+			continue
+		}
+		captured.Responses = append(captured.Responses, response)
+		if inspect != nil {
+			if err := inspect(len(captured.Responses)-1, response); err != nil {
+				return nil, err
+			}
+		}
+	}
+	after, tablesAfter, err := state(s, p)
+	if err != nil {
+		return nil, err
+	}
+	for i := range tables {
+		if !equal(tables[i], tablesAfter[i]) {
+			return nil, fmt.Errorf("%w: it changes its function table while it is initialised, and a table cannot be captured", ErrModule)
+		}
+	}
+	var initials [][]byte
+	for i := range after {
+		if captured.Changed = captured.Changed || after[i] != globals[i]; after[i] != globals[i] && after[i].Type == 5 {
+			return nil, fmt.Errorf("%w: it changes a global that holds a function while it is initialised", ErrModule)
+		}
+		initials = append(initials, constant(after[i]))
+	}
+	if captured.Changed {
+		// A reference cannot be written as a constant; it did not change, so its expression stays.
+		for i := range after {
+			if after[i].Type == 5 {
+				initials[i] = p.Module[p.initials[i][0]:p.initials[i][1]]
+			}
+		}
+		captured.Module = p.WithGlobals(initials)
+	}
+	captured.CPU = s.CPU()
+	return captured, Write(path, s.Memory(), uint64(len(s.Memory())), e.Clock())
+}
+
+func call(s *wasm.Slot, step Step, limits Limits, log func(level int, text []byte)) error {
+	status := s.Call(step.Export, step.Takes, step.Event)
+	for status == wasm.Yielded {
+		status = s.Resume()
+	}
+	if log != nil {
+		s.Logs(log)
+	}
+	if status == wasm.Done {
+		return nil
+	}
+	if own, _ := s.MemoryLimited(); own {
+		return &LimitError{"memory_limit", fmt.Sprintf("%d MiB", limits.Memory>>20)}
+	}
+	fault := s.Fault()
+	if fault.Cause == wasm.OutOfBudget {
+		return &LimitError{"cpu_limit", limits.CPU.String()}
+	}
+	return fault
+}
+
+// state reads what of an instance is not memory.
+func state(s *wasm.Slot, p *Prepared) (globals []wasm.Value, tables [][]uintptr, err error) {
+	for _, name := range p.Globals {
+		v, err := s.GlobalValue(name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", ErrModule, err)
+		}
+		globals = append(globals, v)
+	}
+	for _, name := range p.Tables {
+		t, err := s.TableFuncs(name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: %w", ErrModule, err)
+		}
+		tables = append(tables, t)
+	}
+	return globals, tables, nil
+}
+
+func equal(a, b []uintptr) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// constant writes a global's value as an initial expression.
+func constant(v wasm.Value) []byte {
+	switch v.Type {
+	case 0:
+		return append(appendSigned([]byte{0x41}, int64(int32(binary.LittleEndian.Uint32(v.Bits[:])))), 0x0b)
+	case 1:
+		return append(appendSigned([]byte{0x42}, int64(binary.LittleEndian.Uint64(v.Bits[:]))), 0x0b)
+	case 2:
+		return append(append([]byte{0x43}, v.Bits[:4]...), 0x0b)
+	case 3:
+		return append(append([]byte{0x44}, v.Bits[:8]...), 0x0b)
+	case 4:
+		return append(append([]byte{0xfd, 12}, v.Bits[:]...), 0x0b)
+	}
+	return nil
+}
+
+func appendSigned(b []byte, v int64) []byte {
+	for {
+		c := byte(v & 0x7f)
+		v >>= 7
+		if v == 0 && c&0x40 == 0 || v == -1 && c&0x40 != 0 {
+			return append(b, c)
+		}
+		b = append(b, c|0x80)
+	}
+}
+
+// The file form: a page of header, then the memory's pages up to the last that is not zero; pages of zeros are holes.
+const (
+	pageSize    = 4096
+	fileMagic   = "alephimg"
+	fileVersion = 1
+)
+
+// ErrImage is wrapped by every error about a file that is not an image.
+var ErrImage = errors.New("invalid image")
+
+// Write writes memory as an image of a memory of size bytes, durably: the file is there whole, or not at all. clock is the
+// guests' monotonic clock at the capture.
+func Write(path string, memory []byte, size uint64, clock int64) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), ".image-*")
+	if err != nil {
+		return fmt.Errorf("writing an image: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+			os.Remove(file.Name())
+			err = fmt.Errorf("writing an image: %w", err)
+		}
+	}()
+	zero := make([]byte, pageSize)
+	length := 0
+	for from := 0; from < len(memory); from += pageSize {
+		page := memory[from:min(from+pageSize, len(memory))]
+		if bytes.Equal(page, zero[:len(page)]) {
+			continue
+		}
+		if _, err := file.WriteAt(page, int64(pageSize+from)); err != nil {
+			return err
+		}
+		length = from + pageSize
+	}
+	if err := file.Truncate(int64(pageSize + length)); err != nil {
+		return err
+	}
+	header := append(make([]byte, 0, pageSize), fileMagic...)
+	for _, v := range []uint64{fileVersion, size, uint64(length), uint64(clock)} {
+		header = binary.LittleEndian.AppendUint64(header, v)
+	}
+	if _, err := file.WriteAt(header[:pageSize], 0); err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
+
+// Open maps the image in the file at path, and lets the guests' clock go on from the image's.
+func Open(e *wasm.Engine, path string) (*wasm.Image, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	header := make([]byte, len(fileMagic)+4*8)
+	info, err := file.Stat()
+	if err == nil {
+		_, err = file.ReadAt(header, 0)
+	}
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%w: %s: %w", ErrImage, path, err)
+	}
+	field := func(i int) uint64 { return binary.LittleEndian.Uint64(header[len(fileMagic)+8*i:]) }
+	if string(header[:len(fileMagic)]) != fileMagic || field(0) != fileVersion || field(2) > math.MaxInt64-pageSize ||
+		info.Size() != int64(pageSize+field(2)) {
+		file.Close()
+		return nil, fmt.Errorf("%w: %s", ErrImage, path)
+	}
+	e.AdvanceClock(int64(field(3)))
+	return wasm.MapImage(file, pageSize, int64(field(2)), field(1))
+}

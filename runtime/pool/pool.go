@@ -1,0 +1,305 @@
+// Package pool keeps instances ready to serve.
+//
+// A Guest is something that can be run: a module and the image it starts from. An Instance is a slot with a guest's image
+// mapped. It stays with its guest when a run ends, so that the next one finds its pages resident; the guest that was not
+// called for longest loses it first. Two things are shared out here:
+//
+// Instances. A guest that holds one already cannot take the last ones: Reserve of them are for guests that hold none. So a
+// flood of one program never shuts out the others.
+//
+// Processors. At most Procs guests run at once; others wait, a queue for each guest, and the queues take turns. A guest that
+// runs on yields every few milliseconds and goes behind.
+package pool
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/aleph-edge/aleph-edge/runtime/wasm"
+)
+
+// ErrNoCapacity says that no instance is free for this guest now.
+var ErrNoCapacity = errors.New("no instance is free")
+
+// ErrClosed says that the guest was removed.
+var ErrClosed = errors.New("the guest was removed")
+
+// Config is what a Pool is made with.
+type Config struct {
+	// Procs is how many guests run at once. It must be at least 1.
+	Procs int
+	// Reserve is how many instances a guest that holds one cannot take. The default is a sixteenth of all, at least 1.
+	Reserve int
+	// Idle is how many bytes instances that run nothing may keep resident, estimated. The default is 1 GiB.
+	Idle int64
+}
+
+// A Pool hands out instances. All methods may be called at once.
+type Pool struct {
+	engine *wasm.Engine
+	config Config
+
+	mu       sync.Mutex
+	spare    []*Instance
+	idle     list // least recently used first
+	resident int64
+	running  int
+	queue    ring // of guests with someone waiting to run
+}
+
+// New makes a pool over the engine's slots.
+func New(engine *wasm.Engine, config Config) *Pool {
+	if config.Reserve <= 0 {
+		config.Reserve = max(1, engine.Slots()/16)
+	}
+	if config.Idle <= 0 {
+		config.Idle = 1 << 30
+	}
+	return &Pool{engine: engine, config: config}
+}
+
+// Spec is what a Guest is made of. Close is called once, when it was removed and nothing runs or holds its image any more.
+type Spec struct {
+	Module *wasm.Module
+	Image  *wasm.Image
+	Memory uint64        // bytes its memory may grow to
+	CPU    time.Duration // on CPU, for each run
+	Log    int           // bytes, for each run
+	Close  func()
+}
+
+// A Guest is what instances are made of.
+type Guest struct {
+	pool  *Pool
+	spec  Spec
+	idle  []*Instance // most recently used last
+	inUse int
+	pages int // that a run of it usually writes
+
+	waiting []chan struct{} // to run, first come first served
+	queued  bool
+	closed  bool
+}
+
+// Add makes a guest.
+func (p *Pool) Add(spec Spec) *Guest { return &Guest{pool: p, spec: spec} }
+
+// An Instance is a slot that holds a guest's image.
+type Instance struct {
+	*wasm.Slot
+	guest      *Guest
+	prev, next *Instance // in Pool.idle
+	resident   int64
+	since      time.Time // idle since
+}
+
+// Acquire gives an instance of the guest, or ErrNoCapacity at once. Release it.
+func (g *Guest) Acquire() (*Instance, error) {
+	p := g.pool
+	p.mu.Lock()
+	if g.closed {
+		p.mu.Unlock()
+		return nil, ErrClosed
+	}
+	free := p.engine.Slots() - p.engine.InUse() + p.idle.len
+	if free == 0 || g.inUse > 0 && free <= p.config.Reserve {
+		p.mu.Unlock()
+		return nil, ErrNoCapacity
+	}
+	g.inUse++
+	if n := len(g.idle); n > 0 {
+		i := g.idle[n-1]
+		g.idle = g.idle[:n-1]
+		p.idle.remove(i)
+		p.resident -= i.resident
+		p.mu.Unlock()
+		return i, nil
+	}
+	i, err := p.take()
+	p.mu.Unlock()
+	if err == nil {
+		if err = i.Map(g.spec.Image, g.spec.Memory); err != nil {
+			i.Slot.Release()
+			p.mu.Lock()
+			p.spare = append(p.spare, i)
+			p.mu.Unlock()
+		}
+	}
+	if err != nil {
+		p.mu.Lock()
+		g.inUse--
+		g.finish()
+		return nil, err
+	}
+	i.guest = g
+	i.SetLimits(g.spec.CPU, g.spec.Log)
+	return i, nil
+}
+
+// take finds a slot: a free one, or that of the instance idle for longest. The pool is locked.
+func (p *Pool) take() (*Instance, error) {
+	slot := p.engine.Acquire()
+	for slot == nil {
+		oldest := p.idle.first
+		if oldest == nil {
+			return nil, ErrNoCapacity
+		}
+		p.evict(oldest)
+		slot = p.engine.Acquire()
+	}
+	var i *Instance
+	if n := len(p.spare); n > 0 {
+		i = p.spare[n-1]
+		p.spare = p.spare[:n-1]
+	} else {
+		i = &Instance{}
+	}
+	*i = Instance{Slot: slot}
+	return i, nil
+}
+
+// evict gives an idle instance's slot back to the engine. The pool is locked.
+func (p *Pool) evict(i *Instance) {
+	g := i.guest
+	for at, other := range g.idle {
+		if other == i {
+			g.idle = append(g.idle[:at], g.idle[at+1:]...)
+			break
+		}
+	}
+	p.idle.remove(i)
+	p.resident -= i.resident
+	i.Slot.Release()
+	p.spare = append(p.spare, i)
+}
+
+// Release gives the instance back. Whatever runs in it is dropped, and the views of its run end.
+func (i *Instance) Release() {
+	i.Cancel()
+	settled := i.Settle()
+	g := i.guest
+	p := g.pool
+	p.mu.Lock()
+	g.inUse--
+	if n := i.DirtyPages(); n > 0 {
+		g.pages = n
+	}
+	if g.closed || settled != nil {
+		i.Slot.Release()
+		p.spare = append(p.spare, i)
+		g.finish()
+		return
+	}
+	i.resident = int64(g.pages) * 4096
+	i.since = time.Time{}
+	g.idle = append(g.idle, i)
+	p.idle.push(i)
+	p.resident += i.resident
+	for p.resident > p.config.Idle && p.idle.first != i {
+		p.evict(p.idle.first)
+	}
+	p.mu.Unlock()
+}
+
+// finish unlocks the pool and closes the guest if it is the last use of a removed one.
+func (g *Guest) finish() {
+	done := g.closed && g.inUse == 0 && g.spec.Close != nil
+	closing := g.spec.Close
+	if done {
+		g.spec.Close = nil
+	}
+	g.pool.mu.Unlock()
+	if done {
+		closing()
+	}
+}
+
+// Remove lets no more runs of the guest begin; those under way end as they will. Idle instances go at once.
+func (g *Guest) Remove() {
+	p := g.pool
+	p.mu.Lock()
+	g.closed = true
+	for len(g.idle) > 0 {
+		p.evict(g.idle[len(g.idle)-1])
+	}
+	g.finish()
+}
+
+// InUse is how many instances the guest holds.
+func (g *Guest) InUse() int {
+	g.pool.mu.Lock()
+	defer g.pool.mu.Unlock()
+	return g.inUse
+}
+
+// Trim gives back the instances that have been idle since the last call: call it at the interval after which one may go.
+func (p *Pool) Trim(now time.Time) (trimmed int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := p.idle.first; i != nil; {
+		next := i.next
+		if i.since.IsZero() {
+			i.since = now
+		} else {
+			p.evict(i)
+			trimmed++
+		}
+		i = next
+	}
+	return trimmed
+}
+
+// Stats is what a pool holds now.
+type Stats struct {
+	Slots, InUse, Idle, Running int
+	Resident                    int64 // bytes of idle instances, estimated
+}
+
+// Stats counts.
+func (p *Pool) Stats() Stats {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Stats{Slots: p.engine.Slots(), InUse: p.engine.InUse() - p.idle.len, Idle: p.idle.len, Running: p.running, Resident: p.resident}
+}
+
+// Close gives all idle instances back. Nothing may be in use.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.idle.first != nil {
+		p.evict(p.idle.first)
+	}
+}
+
+// list is a doubly linked list of instances.
+type list struct {
+	first, last *Instance
+	len         int
+}
+
+func (l *list) push(i *Instance) {
+	i.prev, i.next = l.last, nil
+	if l.last != nil {
+		l.last.next = i
+	} else {
+		l.first = i
+	}
+	l.last = i
+	l.len++
+}
+
+func (l *list) remove(i *Instance) {
+	if i.prev != nil {
+		i.prev.next = i.next
+	} else {
+		l.first = i.next
+	}
+	if i.next != nil {
+		i.next.prev = i.prev
+	} else {
+		l.last = i.prev
+	}
+	i.prev, i.next = nil, nil
+	l.len--
+}

@@ -1,0 +1,291 @@
+package wasm
+
+/*
+#cgo noescape aleph_slot_start
+#cgo nocallback aleph_slot_start
+#cgo noescape aleph_slot_poll
+#cgo nocallback aleph_slot_poll
+#cgo nocallback aleph_slot_restore
+#cgo noescape aleph_slot_restore
+#include <stdlib.h>
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	_ "github.com/bytecodealliance/wasmtime-go/v44" // for its linker flags and its library
+	"golang.org/x/sys/unix"
+)
+
+// Version is the wasmtime that is linked in; machine code of another version is not loaded.
+const Version = "44.0.0"
+
+// Config is what an Engine is made with.
+type Config struct {
+	// Slots is how many instances can exist at once. The default is what MaxSlots gives for Memory.
+	Slots int
+	// Memory is how many bytes the memories of all guests may grow by, together. The default is half of the machine's.
+	Memory int64
+	// Stack is the native stack of a guest in bytes. The default is 4 MiB.
+	Stack int
+	// Tick is the slice after which a running guest yields. The default is 5 ms.
+	Tick time.Duration
+	// Discard restores memories by dropping their pages even where the kernel can name the written ones.
+	Discard bool
+	// CopyLimit is the number of written pages up to which a memory is restored in place. The default is 512 (2 MiB).
+	CopyLimit int
+}
+
+func (c *Config) setDefaults() {
+	if c.Memory <= 0 {
+		c.Memory = machineMemory() / 2
+	}
+	if c.Slots <= 0 {
+		c.Slots = MaxSlots(c.Memory)
+	}
+	if c.Stack <= 0 {
+		c.Stack = 4 << 20
+	}
+	if c.Tick <= 0 {
+		c.Tick = 5 * time.Millisecond
+	}
+	if c.CopyLimit <= 0 {
+		c.CopyLimit = 512
+	}
+}
+
+const (
+	mapsPerSlot  = 5    // image, growth and rest of a memory; stack and its guard
+	mapsReserved = 4000 // the process's own, and one for each program's image
+	slotSpace    = (4<<30 + 32<<20) + (4<<20 + 320<<10)
+	slotsMost    = 12000
+)
+
+// MaxSlots is how many slots this machine can hold with memory bytes for guests: no more than vm.max_map_count leaves maps
+// for, the address space limit leaves room for, and 256 KiB each of memory.
+func MaxSlots(memory int64) int {
+	slots := int64(slotsMost)
+	if text, err := os.ReadFile("/proc/sys/vm/max_map_count"); err == nil {
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil {
+			slots = min(slots, (n-mapsReserved)/mapsPerSlot)
+		}
+	}
+	var space unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_AS, &space); err == nil && space.Cur < 1<<47 {
+		slots = min(slots, (int64(space.Cur)-4<<30)/slotSpace)
+	}
+	return int(max(0, min(slots, memory/(256<<10))))
+}
+
+func machineMemory() int64 {
+	var info unix.Sysinfo_t
+	if err := unix.Sysinfo(&info); err != nil {
+		return 1 << 30
+	}
+	return int64(info.Totalram) * int64(info.Unit)
+}
+
+// ErrTooSmall is wrapped by NewEngine's error where the machine's limits leave no room.
+var ErrTooSmall = errors.New("the machine's limits are too small")
+
+// MinSlots is the number of slots below which an engine is not made.
+const MinSlots = 4
+
+// An Engine compiles modules and owns the slots that run them. Make one a process.
+type Engine struct {
+	c      *C.aleph_engine
+	config Config
+	slots  []Slot
+
+	mu    sync.Mutex
+	free  []uint32 // indices of slots that were never handed out or came back
+	inUse atomic.Int32
+}
+
+// NewEngine reserves address space for all slots and starts the epoch ticker. Close ends it.
+func NewEngine(config Config) (*Engine, error) {
+	config.setDefaults()
+	if config.Slots < MinSlots {
+		return nil, fmt.Errorf("%w: room for %d instances, at least %d are needed (vm.max_map_count, the address space limit and the memory for programs decide)", ErrTooSmall, config.Slots, MinSlots)
+	}
+	os.Setenv("RUST_BACKTRACE", "0") // else a stack overflow's backtrace costs milliseconds
+	e := &Engine{config: config}
+	fault := C.aleph_engine_new(C.uint32_t(config.Slots), C.uint64_t(config.Stack), C.uint64_t(config.Tick), C.int64_t(config.Memory),
+		C.bool(config.Discard), C.uint32_t(config.CopyLimit), &e.c)
+	if fault != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTooSmall, taken(fault))
+	}
+	e.c.clock_offset = C.int64_t(time.Now().UnixNano()) - C.int64_t(C.aleph_clock(e.c, 1))
+	e.slots = make([]Slot, config.Slots)
+	e.free = make([]uint32, config.Slots)
+	slots := unsafe.Slice(e.c.slots, config.Slots)
+	for i := range e.slots {
+		slot := &slots[i]
+		slot.base = (*C.uint8_t)(unsafe.Add(unsafe.Pointer(e.c.memories), uint64(i)*uint64(e.c.stride)))
+		slot.engine = e.c
+		e.slots[i] = Slot{c: slot, engine: e, index: uint32(i)}
+		e.free[i] = uint32(config.Slots - 1 - i)
+	}
+	return e, nil
+}
+
+// Close frees everything. No slot may be in use.
+func (e *Engine) Close() error {
+	if n := e.inUse.Load(); n != 0 {
+		return fmt.Errorf("%d slots are in use", n)
+	}
+	for i := range e.slots {
+		e.slots[i].dispose()
+	}
+	C.aleph_engine_delete(e.c)
+	e.c = nil
+	return nil
+}
+
+// Restores says how memories are restored here: "copy" or "discard".
+func (e *Engine) Restores() string {
+	if e.c.pagemap < 0 {
+		return "discard"
+	}
+	return "copy"
+}
+
+// Slots is how many there are; InUse how many are handed out.
+func (e *Engine) Slots() int { return len(e.slots) }
+func (e *Engine) InUse() int { return int(e.inUse.Load()) }
+
+// Budget is how many bytes memories may still grow by.
+func (e *Engine) Budget() int64 { return atomic.LoadInt64((*int64)(unsafe.Pointer(&e.c.budget))) }
+
+// Clock is the guests' monotonic clock, nanoseconds.
+func (e *Engine) Clock() int64 { return int64(C.aleph_clock(e.c, 1)) }
+
+// AdvanceClock makes the guests' monotonic clock at least ns, so that it does not go back behind what an image has seen.
+func (e *Engine) AdvanceClock(ns int64) {
+	if behind := ns - e.Clock(); behind > 0 {
+		atomic.AddInt64((*int64)(unsafe.Pointer(&e.c.clock_offset)), behind)
+	}
+}
+
+// Validate says what is wrong with a module, in one line; nil if nothing is.
+func (e *Engine) Validate(wasm []byte) error {
+	return taken(C.aleph_validate(e.c, bytesOf(wasm), C.size_t(len(wasm))))
+}
+
+// Compile makes machine code, in the form that Load reads.
+func (e *Engine) Compile(wasm []byte) ([]byte, error) {
+	var out C.wasm_byte_vec_t
+	if err := taken(C.aleph_compile(e.c, bytesOf(wasm), C.size_t(len(wasm)), &out)); err != nil {
+		return nil, err
+	}
+	defer C.wasm_byte_vec_delete(&out)
+	return C.GoBytes(unsafe.Pointer(out.data), C.int(out.size)), nil
+}
+
+// WAT makes a module from the text format. For tests and small guests.
+func WAT(text string) ([]byte, error) {
+	var out C.wasm_byte_vec_t
+	b := []byte(text)
+	if err := taken(C.aleph_wat((*C.char)(unsafe.Pointer(unsafe.SliceData(b))), C.size_t(len(b)), &out)); err != nil {
+		return nil, err
+	}
+	defer C.wasm_byte_vec_delete(&out)
+	return C.GoBytes(unsafe.Pointer(out.data), C.int(out.size)), nil
+}
+
+// A Module is machine code, bound to the host functions. It is used by any number of slots at once and must outlive them.
+type Module struct {
+	c       *C.aleph_module
+	Imports []Import
+	Exports []Export
+}
+
+// An Import is what a module asks for.
+type Import struct {
+	Module, Name string
+	Kind         Kind
+}
+
+// An Export is what a module gives.
+type Export struct {
+	Name string
+	Kind Kind
+}
+
+// Kind is a kind of import or export.
+type Kind uint8
+
+// The kinds.
+const (
+	Func   Kind = C.WASM_EXTERN_FUNC
+	Global Kind = C.WASM_EXTERN_GLOBAL
+	Table  Kind = C.WASM_EXTERN_TABLE
+	Memory Kind = C.WASM_EXTERN_MEMORY
+)
+
+// Load maps the machine code in the file at path, which Compile made with this version on this kind of CPU. The file must
+// come from Compile: it is code.
+func (e *Engine) Load(path string) (*Module, error) {
+	name := C.CString(path)
+	defer C.free(unsafe.Pointer(name))
+	m := &Module{c: (*C.aleph_module)(C.calloc(1, C.sizeof_aleph_module))}
+	if err := taken(C.aleph_module_load(e.c, name, m.c)); err != nil {
+		C.free(unsafe.Pointer(m.c))
+		return nil, err
+	}
+	m.list()
+	if err := taken(C.aleph_module_bind(m.c)); err != nil {
+		m.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+func (m *Module) list() {
+	var imports C.wasm_importtype_vec_t
+	C.wasmtime_module_imports(m.c.module, &imports)
+	for _, t := range unsafe.Slice(imports.data, imports.size) {
+		m.Imports = append(m.Imports, Import{nameOf(C.wasm_importtype_module(t)), nameOf(C.wasm_importtype_name(t)), Kind(C.wasm_externtype_kind(C.wasm_importtype_type(t)))})
+	}
+	C.wasm_importtype_vec_delete(&imports)
+	var exports C.wasm_exporttype_vec_t
+	C.wasmtime_module_exports(m.c.module, &exports)
+	for _, t := range unsafe.Slice(exports.data, exports.size) {
+		m.Exports = append(m.Exports, Export{nameOf(C.wasm_exporttype_name(t)), Kind(C.wasm_externtype_kind(C.wasm_exporttype_type(t)))})
+	}
+	C.wasm_exporttype_vec_delete(&exports)
+}
+
+// Close frees the module. Nothing may run it.
+func (m *Module) Close() {
+	if m.c != nil {
+		C.aleph_module_delete(m.c)
+		C.free(unsafe.Pointer(m.c))
+		m.c = nil
+	}
+}
+
+func nameOf(name *C.wasm_name_t) string {
+	return C.GoStringN((*C.char)(unsafe.Pointer(name.data)), C.int(name.size))
+}
+
+// taken turns an error text of the shim, which it frees, into an error.
+func taken(text *C.char) error {
+	if text == nil {
+		return nil
+	}
+	defer C.free(unsafe.Pointer(text))
+	return errors.New(C.GoString(text))
+}
+
+func bytesOf(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(b))) }
