@@ -1,0 +1,51 @@
+// Package kv is the node's one database and, on it, the key-value store of every program.
+//
+// A [DB] is a Badger database in the node's data folder. Other packages keep their records in it through [DB.View] and
+// [DB.Update]; guests reach theirs (context.aleph.store) through a [Store], one per program, from [DB.Store].
+//
+// # Layout
+//
+//	network/                      messages                                  (records)
+//	programs/                     what is deployed                          (records)
+//	queue/                        events to deliver                         (records)
+//	checkpoint/                   how far each trigger has read             (records)
+//	usage/                        what invocations cost                     (records)
+//	store/<program>/k<key>        a program's entry                         (Store)
+//	store/<program>/t<key>        the last bytes of an entry over 1 MiB - 1 (Store)
+//	store/<program>/u             the program's bytes and keys in use       (Store)
+//	expiry/<unix ms><program>/<key>  entries that expire, by time           (Store)
+//
+// A record belongs to the package that writes it; what is below store/ and expiry/ is written by this package only.
+//
+// # Durability
+//
+// Acknowledged means on disk: Badger runs with SyncWrites, and a write returns after its log was synced. Badger syncs once per
+// transaction even when it takes several at a time off its queue, so many writers gain little by that alone. All Stores
+// therefore share one writer: it gathers what is waiting into one transaction, commits it with one sync, and answers all
+// of it, while the next batch gathers. Sets per second, 100-byte values, on the 2-core ext4 machine of the other figures
+// (BenchmarkStoreSet, BenchmarkUpdate):
+//
+//	                            1 writer    16 writers    256 writers
+//	Badger, SyncWrites             FIG           FIG            FIG
+//	the shared writer              FIG           FIG            FIG
+//
+// The one writer is also what makes the rest simple. No two store writes ever conflict, so an increment is a read and a write,
+// and a hot counter costs one write a batch; usage is counted in the transaction that changes it, so that it is exact whenever
+// the process dies; watchers see changes in commit order.
+//
+// When Badger fails to write or sync, the outcome of that write is unknown and later ones could be lost behind it: the DB refuses
+// all writes from then on (unavailable) until it is opened again. Reads go on.
+//
+// # Values
+//
+// Values stay in the LSM tree, never in Badger's value log: there, a program overwriting one large value would fill the disk
+// many times over its quota before the log is collected, since collection waits for compactions that small pointers never
+// cause. (1,500 overwrites of 1 MiB: FIG in the tree, 1.5 GB in the log.) It also makes value-log collection needless.
+// Badger's tree takes values below 1 MiB, so the last bytes of a larger entry are kept beside it.
+//
+// # Expiry
+//
+// A Store's TTL does not use Badger's, which forgets an entry without giving its size back. The time is kept with the entry,
+// in milliseconds, and in an index. A read after it gives absence at once; the writer deletes what is due each second and gives
+// its quota back, and does so before it refuses a write for lack of quota: an expired entry never costs a write.
+package kv

@@ -1,0 +1,34 @@
+package kv_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aleph-edge/aleph-edge/kv"
+	"github.com/aleph-edge/aleph-edge/kv/kvtest"
+)
+
+func TestContract(t *testing.T) {
+	for _, name := range []string{"disk", "memory"} {
+		t.Run(name, func(t *testing.T) {
+			dir := ""
+			if name == "disk" {
+				dir = t.TempDir()
+			}
+			db, err := kv.Open(dir, kv.Options{InMemory: dir == ""})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := db.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			var programs atomic.Int64
+			kvtest.Run(t, func(t *testing.T, quota kv.Quota) kv.Store {
+				return db.Store(fmt.Sprintf("program-%d", programs.Add(1)), quota)
+			})
+		})
+	}
+}

@@ -1,0 +1,324 @@
+package kv
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// The writer is one goroutine that makes every change of every Store.
+//
+//	Store.Set ─┐
+//	Store.… ───┼► ops ─► gather ─► sweep what is due ─► apply in order, one Badger transaction ─► commit ─► watchers ─► answers
+//	DropStore ─┘              ▲                                                                              │
+//	                          └────────────── refused for quota while more is due ◄──────────────────────────┘
+//
+// Invariants: nothing but the writer writes below store/ and expiry/, so what apply reads cannot change under it; an op writes
+// all of its changes or, if it returns an *Error, none; an op is answered after its batch was synced.
+//
+// Nothing slow runs here: values are checked and JSON is compared by the callers.
+
+const (
+	// A batch is closed at so many ops or bytes. One op more, and what Badger adds, still fits MaxTransaction.
+	batchOps   = 512
+	batchBytes = 1 << 20
+
+	// sweepKeys is how many expired entries one transaction deletes: up to 3 keys of some 1,200 bytes each.
+	sweepKeys = 256
+
+	sweepEvery = time.Second
+)
+
+// op is one change and its answer.
+type op struct {
+	cost  int                // bytes that it may write
+	apply func(*batch) error // an *Error refuses this op; any other spoils the batch
+	err   error
+	done  chan struct{}
+}
+
+type writer struct {
+	db   *DB
+	ops  chan *op
+	stop chan struct{}
+	gone chan struct{}
+
+	due    int64 // no entry expires before this Unix millisecond
+	paused int64 // no sweep before this one, after a failure
+}
+
+func startWriter(db *DB) (*writer, error) {
+	w := &writer{db: db, ops: make(chan *op, batchOps), stop: make(chan struct{}), gone: make(chan struct{})}
+	err := db.badger.View(func(t *badger.Txn) (err error) {
+		_, w.due, err = w.expired(t, 0)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	go w.run()
+	return w, nil
+}
+
+// close ends the writer. Nobody may be in do.
+func (w *writer) close() {
+	close(w.stop)
+	<-w.gone
+}
+
+// do hands apply to the writer and waits for its answer.
+func (db *DB) do(cost int, apply func(*batch) error) error {
+	if !db.enter() {
+		return closed()
+	}
+	defer db.leave()
+	o := &op{cost: cost, apply: apply, done: make(chan struct{})}
+	db.writer.ops <- o
+	<-o.done
+	return o.err
+}
+
+func (w *writer) run() {
+	defer close(w.gone)
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	var held []*op // refused for quota, to be tried again
+	for {
+		batch := held
+		if len(held) == 0 && !w.sweepable() {
+			select {
+			case o := <-w.ops:
+				batch = append(batch, o)
+			case <-tick.C:
+			case <-w.stop:
+				return
+			}
+		}
+		select {
+		case <-w.stop: // even if there is more to sweep
+			return
+		default:
+		}
+		batch = w.gather(batch)
+		if w.sweepable() {
+			w.sweep()
+		}
+		w.commit(batch)
+		held = w.answer(batch)
+	}
+}
+
+// gather adds to batch what is waiting, as far as one transaction takes it.
+func (w *writer) gather(batch []*op) []*op {
+	cost := 0
+	for _, o := range batch {
+		cost += o.cost
+	}
+	for len(batch) < batchOps && cost < batchBytes {
+		select {
+		case o := <-w.ops:
+			batch = append(batch, o)
+			cost += o.cost
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit applies ops in one transaction, and each in its own if that fails before anything was written.
+func (w *writer) commit(ops []*op) {
+	if len(ops) == 0 {
+		return
+	}
+	changes, err := w.transact(func(b *batch) error {
+		for _, o := range ops {
+			o.err = o.apply(b)
+			if _, refused := errors.AsType[*Error](o.err); o.err != nil && !refused {
+				return o.err
+			}
+		}
+		return nil
+	})
+	switch {
+	case err == nil:
+		w.db.hub.publish(changes)
+	case len(ops) > 1 && w.db.failed.Load() == nil:
+		for i := range ops {
+			w.commit(ops[i : i+1])
+		}
+	default:
+		for _, o := range ops {
+			o.err = unavailable(err)
+		}
+	}
+}
+
+func unavailable(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok && e.Code == ErrUnavailable {
+		return e
+	}
+	return fail(ErrUnavailable, "store: %v", err)
+}
+
+// answer tells the callers, but for those whom a sweep may still make room for.
+func (w *writer) answer(ops []*op) (held []*op) {
+	for _, o := range ops {
+		if errors.Is(o.err, ErrQuotaExceeded) && w.sweepable() {
+			held = append(held, o)
+			continue
+		}
+		close(o.done)
+	}
+	return held
+}
+
+// transact runs fn and commits what it did, with the usage that follows from it.
+func (w *writer) transact(fn func(*batch) error) ([]change, error) {
+	t := w.db.badger.NewTransaction(true)
+	defer t.Discard()
+	b := &batch{txn: t, now: w.db.now().UnixMilli(), usage: make(map[space]Usage), due: w.due}
+	if err := fn(b); err != nil {
+		return nil, err
+	}
+	for s, u := range b.usage {
+		if err := writeUsage(t, s, u); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.db.commit(t); err != nil {
+		return nil, err
+	}
+	w.due = b.due
+	return b.changes, nil
+}
+
+// sweepable tells whether an expired entry is waiting to be deleted.
+func (w *writer) sweepable() bool {
+	now := w.db.now().UnixMilli()
+	return w.due <= now && w.paused <= now
+}
+
+// sweep deletes the entries that expired first and moves due on to those that remain.
+func (w *writer) sweep() {
+	_, err := w.transact(func(b *batch) error {
+		keys, next, err := w.expired(b.txn, b.now)
+		if err != nil {
+			return err
+		}
+		b.due = next
+		for _, key := range keys {
+			if err := b.expire(key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		w.paused = w.db.now().Add(sweepEvery).UnixMilli()
+		errorLog{w.db.log}.Errorf("deleting expired entries: %v", err)
+	}
+}
+
+// expired returns up to sweepKeys keys of the expiry index that are due at now, and the time of the one after them.
+func (w *writer) expired(t *badger.Txn, now int64) (keys [][]byte, next int64, err error) {
+	it := t.NewIterator(badger.IteratorOptions{Prefix: []byte(expiryPrefix)})
+	defer it.Close()
+	// Beginning at due skips the markers of what was deleted before it.
+	for it.Seek(expiryKey(w.due, spaceOf(""), "")[:len(expiryPrefix)+8]); it.Valid(); it.Next() {
+		key := it.Item().KeyCopy(nil)
+		expires, _, _, err := parseExpiryKey(key)
+		if err != nil {
+			return nil, 0, err
+		}
+		if expires > now || len(keys) == sweepKeys {
+			return keys, expires, nil
+		}
+		keys = append(keys, key)
+	}
+	return keys, math.MaxInt64, nil
+}
+
+// batch is one transaction of the writer being made.
+type batch struct {
+	txn     *badger.Txn
+	now     int64 // Unix milliseconds
+	usage   map[space]Usage
+	changes []change
+	due     int64
+	scratch []byte
+}
+
+// load reads what is stored under k, expired or not; the zero entry and false if nothing is. Its data is valid until the next load.
+func (b *batch) load(s space, k string) (e entry, ok bool, err error) {
+	b.scratch, e, ok, err = appendEntry(b.scratch[:0], b.txn, s, k)
+	return e, ok, err
+}
+
+// put writes e in place of old, which load gave, if q allows.
+func (b *batch) put(s space, q Quota, k string, old entry, stored bool, e entry) error {
+	u, err := b.used(s)
+	if err != nil {
+		return err
+	}
+	grown := e.size(k)
+	if stored {
+		grown -= old.size(k)
+	} else {
+		u.Keys++
+	}
+	u.Bytes += grown
+	if grown > 0 && u.Bytes > q.Bytes {
+		return fail(ErrQuotaExceeded, "store_bytes: %d, limit %d", u.Bytes, q.Bytes)
+	}
+	if !stored && u.Keys > q.Keys {
+		return fail(ErrQuotaExceeded, "store_keys: %d, limit %d", u.Keys, q.Keys)
+	}
+	if err := writeEntry(b.txn, s, k, old, e); err != nil {
+		return err
+	}
+	if e.expires != 0 {
+		b.due = min(b.due, e.expires)
+	}
+	b.usage[s] = u
+	b.changes = append(b.changes, change{s.program(), Change{Key: k, Value: e.Value}})
+	return nil
+}
+
+// remove deletes e, which load gave.
+func (b *batch) remove(s space, k string, e entry) error {
+	u, err := b.used(s)
+	if err != nil {
+		return err
+	}
+	if err := removeEntry(b.txn, s, k, e); err != nil {
+		return err
+	}
+	b.usage[s] = Usage{u.Bytes - e.size(k), u.Keys - 1}
+	return nil
+}
+
+// expire deletes the entry that a key of the expiry index names, and the key.
+func (b *batch) expire(key []byte) error {
+	expires, s, k, err := parseExpiryKey(key)
+	if err != nil {
+		return err
+	}
+	e, ok, err := b.load(s, k)
+	if err != nil {
+		return err
+	}
+	if !ok || e.expires != expires {
+		return b.txn.Delete(key) // only on a damaged disk
+	}
+	return b.remove(s, k, e)
+}
+
+func (b *batch) used(s space) (Usage, error) {
+	if u, ok := b.usage[s]; ok {
+		return u, nil
+	}
+	return readUsage(b.txn, s)
+}
