@@ -77,8 +77,8 @@ type Program struct {
 	Resources      Resources         `json:"resources"`
 	Runtime        Runtime           `json:"runtime"`
 	Requirements   json.RawMessage   `json:"requirements,omitempty"` // of the machine; kept, not used
-	Volumes        []json.RawMessage `json:"volumes"`                // kept, not mounted
-	Variables      map[string]string `json:"variables"`              // the program's environment; public
+	Volumes        []json.RawMessage `json:"volumes,omitempty"`      // kept, not mounted
+	Variables      map[string]string `json:"variables,omitempty"`    // the program's environment; public
 	Payment        *Payment          `json:"payment,omitempty"`
 	Code           Code              `json:"code"`
 	Data           json.RawMessage   `json:"data,omitempty"`     // kept, not used

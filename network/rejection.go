@@ -1,6 +1,9 @@
 package network
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Rejection is why a message, an upload or a request was refused, in words for the one who sent it.
 type Rejection struct {
@@ -32,10 +35,15 @@ const (
 	CodeTooLarge         = "too_large"           // a size limit
 	CodeLimit            = "limit_exceeded"      // a number outside its range
 	CodeUnsupported      = "unsupported"         // legal on the network, not done by this node
-	CodeNotFound         = "ref_not_found"       // a message that this one refers to is unknown
+	CodeRefNotFound      = "ref_not_found"       // a message that this one refers to is unknown
 	CodeAmendNotAllowed  = "amend_not_allowed"   // the target cannot be changed this way
 	CodeForgotten        = "forgotten"           // the message was forgotten and cannot come back
-	CodeBuildFailed      = "build_failed"        // the program's code does not start
+	CodeSuperseded       = "superseded"          // a later change, by its time, is already in force
+	CodeInUse            = "in_use"              // a program needs what should be forgotten
+	CodeUnauthorized     = "unauthorized"        // a request is not signed, or was seen before
+	CodeForbidden        = "forbidden"           // a request is signed by another than the owner
+	CodeNotFound         = "not_found"           // nothing has this hash
+	CodeBodyTooLarge     = "body_too_large"      // an HTTP body is over the limit
 )
 
 func reject(code, field, format string, args ...any) *Rejection {
@@ -46,4 +54,50 @@ func reject(code, field, format string, args ...any) *Rejection {
 func (r *Rejection) hint(text string) *Rejection {
 	r.Hint = text
 	return r
+}
+
+// bounded is the rejection as it is kept: a program's stack can be long.
+func (r *Rejection) bounded() *Rejection {
+	const limit = 8 << 10
+	kept := *r
+	if len(kept.Message) > limit {
+		kept.Message = strings.ToValidUTF8(kept.Message[:limit], "") + "…"
+	}
+	return &kept
+}
+
+// Status is the HTTP status that answers the rejection.
+func (r *Rejection) Status() int {
+	switch r.Code {
+	case CodeUnauthorized:
+		return 401
+	case CodeForbidden:
+		return 403
+	case CodeNotFound:
+		return 404
+	case CodeBodyTooLarge:
+		return 413
+	}
+	return 422
+}
+
+// NetworkCode is the number that the network's nodes give as error_code (pyaleph's ErrorCode).
+func (r *Rejection) NetworkCode() int {
+	switch r.Code {
+	case CodeInvalidSignature:
+		return 1
+	case CodePermissionDenied, CodeNotAllowed:
+		return 2
+	case CodeContentMissing:
+		return 3
+	case CodeFileMissing:
+		return 4
+	case CodeRefNotFound:
+		return 300
+	case CodeAmendNotAllowed:
+		return 302
+	case CodeInUse:
+		return 503
+	}
+	return 0
 }

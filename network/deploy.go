@@ -1,0 +1,305 @@
+package network
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/aleph-edge/aleph-edge/kv"
+)
+
+// codeState is the history of a file: the first STORE, by whose item hash it goes, and those that amend it.
+type codeState struct {
+	Owner    string        `json:"owner"`
+	Versions []codeVersion `json:"versions"` // in order; the last is the latest
+}
+
+type codeVersion struct {
+	Store string  `json:"store"` // item hash of the STORE message
+	File  string  `json:"file"`
+	Time  float64 `json:"time"` // of its content
+}
+
+func (c *codeState) latest() codeVersion { return c.Versions[len(c.Versions)-1] }
+
+// version finds one of the versions; false if the STORE is not among them.
+func (c *codeState) version(store string) (codeVersion, bool) {
+	i := slices.IndexFunc(c.Versions, func(v codeVersion) bool { return v.Store == store })
+	if i < 0 {
+		return codeVersion{}, false
+	}
+	return c.Versions[i], true
+}
+
+// programState is what the messages say of a program; the program itself is kept by the ProgramHandler.
+type programState struct {
+	Owner    string   `json:"owner"`
+	Messages []string `json:"messages"` // item hashes of its PROGRAM messages; the last is in force
+	Time     float64  `json:"time"`     // of the last one's content
+	Code     string   `json:"code"`     // item hash of the first STORE of its code
+}
+
+// store plans a STORE: a new file, or a new version of one, which programs that follow it get in the same transaction.
+func (p *plan) store(ctx context.Context, c *Store) error {
+	n, hash := p.node, p.record.Message.ItemHash
+	version := codeVersion{Store: hash, File: c.ItemHash, Time: c.Time}
+	if c.Ref == "" {
+		p.write(func(tx *kv.Txn) error {
+			return save(tx, codeKey(hash), &codeState{Owner: c.Address, Versions: []codeVersion{version}})
+		})
+		return nil
+	}
+	p.lock(lockCode, c.Ref)
+	code, err := n.codeToAmend(c)
+	if err != nil {
+		return err
+	}
+	if latest := code.latest(); c.Time < latest.Time {
+		return reject(CodeSuperseded, "content.time", "%.3f is before %.3f, the time of the version in force (%s)", c.Time, latest.Time, latest.Store)
+	}
+	code.Versions = append(code.Versions, version)
+	p.write(func(tx *kv.Txn) error { return save(tx, codeKey(c.Ref), code) })
+	return p.updateFollowers(ctx, c, version)
+}
+
+// codeToAmend is the file that a STORE is a new version of. It is locked.
+func (n *Node) codeToAmend(c *Store) (code *codeState, err error) {
+	err = n.db.View(func(tx *kv.Txn) error {
+		target, err := n.target(tx, "content.ref", c.Ref, TypeStore)
+		if err != nil {
+			return err
+		}
+		if !sameAddress(target.Owner, c.Address) {
+			return reject(CodePermissionDenied, "content.ref", "%s belongs to %s", c.Ref, target.Owner)
+		}
+		var found bool
+		if code, found, err = load[codeState](tx, codeKey(c.Ref)); err == nil && !found {
+			err = reject(CodeAmendNotAllowed, "content.ref", "%s amends another STORE itself", c.Ref).
+				hint("ref must be the item hash of the first STORE")
+		}
+		return err
+	})
+	return code, err
+}
+
+// target is the record of a message that another one changes. A message that is pending is waited for.
+func (n *Node) target(tx *kv.Txn, field, hash string, messageType Type) (*Record, error) {
+	r, found, err := load[Record](tx, messageKey(hash))
+	switch {
+	case err != nil:
+		return nil, err
+	case !found:
+		return nil, reject(CodeRefNotFound, field, "no message %s is known here", hash)
+	case r.Message.Type != messageType:
+		return nil, reject(CodeAmendNotAllowed, field, "%s is a %s message, not a %s", hash, r.Message.Type, messageType)
+	case r.Status == StatusPending:
+		return nil, waiting{waitsForMessage(hash)}
+	case r.Status != StatusProcessed:
+		return nil, reject(CodeRefNotFound, field, "message %s is %s", hash, r.Status)
+	}
+	return r, nil
+}
+
+// updateFollowers prepares new code for every program that follows a file. The file is locked, so none joins meanwhile.
+func (p *plan) updateFollowers(ctx context.Context, c *Store, version codeVersion) error {
+	n := p.node
+	followers, err := n.followersOf(c.Ref)
+	if err != nil {
+		return err
+	}
+	p.lock(lockProgram, followers...)
+	if followers, err = n.followersOf(c.Ref); err != nil { // without those that left before they were locked
+		return err
+	}
+	for _, id := range followers {
+		state, content, err := n.programInForce(id)
+		if err != nil {
+			return err
+		}
+		if !content.Code.UseLatest {
+			continue
+		}
+		err = p.prepare(ctx, Deployment{Program: id, Owner: state.Owner, Content: content, Time: c.Time}, version)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (n *Node) followersOf(root string) (programs []string, err error) {
+	err = n.db.View(func(tx *kv.Txn) error {
+		programs, err = below(tx, followerPrefix(root))
+		return err
+	})
+	return programs, err
+}
+
+// programInForce is a program's state and the content of its latest PROGRAM message. The program is locked.
+func (n *Node) programInForce(id string) (state *programState, content *Program, err error) {
+	var message *Message
+	err = n.db.View(func(tx *kv.Txn) error {
+		var found bool
+		if state, found, err = load[programState](tx, programKey(id)); err != nil || !found {
+			return notThere(err, programKey(id))
+		}
+		r, found, err := load[Record](tx, messageKey(state.Messages[len(state.Messages)-1]))
+		if err != nil || !found {
+			return notThere(err, messageKey(id))
+		}
+		message = r.Message
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	content = newProgram()
+	return state, content, n.readContent(message, content)
+}
+
+// notThere is the error of a record that must be there.
+func notThere(err error, key string) error {
+	if err == nil {
+		err = fmt.Errorf("record %s is missing", key)
+	}
+	return err
+}
+
+// prepare has the handler build what a program is to become.
+func (p *plan) prepare(ctx context.Context, d Deployment, code codeVersion) error {
+	d.Message = p.record.Message.ItemHash
+	d.CodeRef, d.CodeHash, d.CodePath = code.Store, code.File, p.node.blobs.Path(code.File)
+	change, err := p.node.options.Programs.Prepare(ctx, d)
+	if err != nil {
+		return err
+	}
+	p.changes = append(p.changes, change)
+	return nil
+}
+
+// program plans a PROGRAM: a new program, or new settings of one that it replaces.
+func (p *plan) program(ctx context.Context, c *Program) error {
+	n, hash := p.node, p.record.Message.ItemHash
+	root, err := n.rootOf(c.Code.Ref)
+	if err != nil {
+		return err
+	}
+	p.lock(lockCode, root)
+	id := hash
+	if c.Replaces != "" {
+		id = c.Replaces
+	}
+	p.lock(lockProgram, id)
+	code, err := n.codeOf(root, c)
+	if err != nil {
+		return err
+	}
+	state := &programState{Owner: c.Address}
+	if c.Replaces != "" {
+		if state, err = n.programToReplace(c); err != nil {
+			return err
+		}
+	}
+	oldRoot := state.Code
+	state.Messages, state.Time, state.Code = append(state.Messages, hash), c.Time, root
+	p.write(func(tx *kv.Txn) error {
+		if oldRoot != "" {
+			if err := tx.Delete(followerKey(oldRoot, id)); err != nil {
+				return err
+			}
+		}
+		if err := tx.Set(followerKey(root, id), nil); err != nil {
+			return err
+		}
+		return save(tx, programKey(id), state)
+	})
+	return p.prepare(ctx, Deployment{Program: id, Owner: state.Owner, Content: c, Time: c.Time}, code)
+}
+
+// rootOf is the item hash of the first STORE of the file that a STORE names. A STORE that has not come is waited for.
+func (n *Node) rootOf(ref string) (root string, err error) {
+	var message *Message
+	err = n.db.View(func(tx *kv.Txn) error {
+		r, found, err := load[Record](tx, messageKey(ref))
+		switch {
+		case err != nil:
+			return err
+		case found && r.Status == StatusForgotten:
+			return reject(CodeRefNotFound, "content.code.ref", "message %s is forgotten", ref)
+		case found && r.Message.Type != TypeStore:
+			return reject(CodeRefNotFound, "content.code.ref", "%s is a %s message, not a STORE", ref, r.Message.Type).
+				hint("code.ref must be the item hash of the STORE message with the code")
+		case !found || r.Status != StatusProcessed:
+			return waiting{waitsForMessage(ref)}
+		}
+		message = r.Message
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	var store Store
+	if err := n.readContent(message, &store); err != nil {
+		return "", err
+	}
+	if store.Ref != "" {
+		return store.Ref, nil
+	}
+	return ref, nil
+}
+
+// codeOf is the version of a file that a program asks for. The file is locked.
+func (n *Node) codeOf(root string, c *Program) (version codeVersion, err error) {
+	err = n.db.View(func(tx *kv.Txn) error {
+		code, found, err := load[codeState](tx, codeKey(root))
+		if err != nil {
+			return err
+		}
+		if found && c.Code.UseLatest {
+			version = code.latest()
+			return nil
+		}
+		if found {
+			version, found = code.version(c.Code.Ref)
+		}
+		if !found {
+			return reject(CodeRefNotFound, "content.code.ref", "message %s is forgotten", c.Code.Ref)
+		}
+		return nil
+	})
+	return version, err
+}
+
+// programToReplace is the program that a PROGRAM changes. It is locked.
+func (n *Node) programToReplace(c *Program) (*programState, error) {
+	err := n.db.View(func(tx *kv.Txn) error {
+		target, err := n.target(tx, "content.replaces", c.Replaces, TypeProgram)
+		if err != nil {
+			return err
+		}
+		if !sameAddress(target.Owner, c.Address) {
+			return reject(CodePermissionDenied, "content.replaces", "%s belongs to %s", c.Replaces, target.Owner)
+		}
+		_, isProgram, err := load[programState](tx, programKey(c.Replaces))
+		if err == nil && !isProgram {
+			err = reject(CodeAmendNotAllowed, "content.replaces", "%s replaces another PROGRAM itself", c.Replaces).
+				hint("replaces must be the program's id: the item hash of its first PROGRAM")
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	state, current, err := n.programInForce(c.Replaces)
+	if err != nil {
+		return nil, err
+	}
+	if !current.AllowAmend {
+		return nil, reject(CodeAmendNotAllowed, "content.replaces", "%s was deployed with allow_amend: false", c.Replaces).
+			hint("its code can still change, by a STORE with ref; for new settings deploy another program")
+	}
+	if c.Time < state.Time {
+		return nil, reject(CodeSuperseded, "content.time", "%.3f is before %.3f, the time of the PROGRAM in force", c.Time, state.Time)
+	}
+	return state, nil
+}
