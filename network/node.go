@@ -128,7 +128,8 @@ func (n *Node) Upload(content []byte) (hash string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return hash, n.wake(waitsForFile(hash))
+	n.wake(waitsForFile(hash))
+	return hash, nil
 }
 
 // Lookup is what the node knows of a message; false if it knows nothing.
@@ -211,7 +212,8 @@ func (n *Node) process(ctx context.Context, r *Record, before *Record) (Status, 
 		}
 		return r.Status, nil
 	}
-	return r.Status, n.wake(waitsForMessage(r.Message.ItemHash))
+	n.wake(waitsForMessage(r.Message.ItemHash))
+	return r.Status, nil
 }
 
 // record writes the outcome of a plan in one transaction.
@@ -231,7 +233,8 @@ func (n *Node) record(r, before *Record, p *plan) error {
 	if before != nil && n.queued[before.Status] != nil {
 		n.queued[before.Status].Add(-1)
 	}
-	return n.enqueued(r.Status)
+	n.enqueued(r.Status)
+	return nil
 }
 
 // isAvailable reports whether something that a message waits for is there.
@@ -249,18 +252,17 @@ func (n *Node) isAvailable(waits waiting) bool {
 	return false
 }
 
-// wake tries again what waits for something that has come.
-func (n *Node) wake(dependency string) error {
+// wake tries again what waits for something that has come. If it fails, the next start does it.
+func (n *Node) wake(dependency string) {
 	var waiters []string
 	err := n.db.View(func(tx *kv.Txn) (err error) {
 		waiters, err = below(tx, waitPrefix(dependency))
 		return err
 	})
 	if err != nil {
-		return fmt.Errorf("find waiting messages: %w", err)
+		n.options.Log.Error("find waiting messages", "for", dependency, "error", err)
 	}
 	n.retry(waiters)
-	return nil
 }
 
 // retry processes pending messages again, one after the other, in the background.
@@ -295,17 +297,17 @@ func (n *Node) retryOne(hash string) error {
 }
 
 // enqueued counts a pending or rejected message that was recorded and drops the oldest when there are too many.
-func (n *Node) enqueued(status Status) error {
+func (n *Node) enqueued(status Status) {
 	count := n.queued[status]
 	if count == nil {
-		return nil
+		return
 	}
 	limit := n.options.MaxRejected
 	if status == StatusPending {
 		limit = n.options.MaxPending
 	}
 	if count.Add(1) <= int64(limit) {
-		return nil
+		return
 	}
 	// A part of them at once, since finding the oldest means reading the queue.
 	drop := limit/10 + 1
@@ -329,10 +331,10 @@ func (n *Node) enqueued(status Status) error {
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("drop old %s messages: %w", status, err)
+		n.options.Log.Error("drop old messages", "status", status, "error", err)
+		return
 	}
 	count.Add(int64(-dropped))
-	return nil
 }
 
 // isFileNeeded reports whether a recorded message needs a file.

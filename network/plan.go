@@ -89,9 +89,8 @@ func (p *plan) make(ctx context.Context) error {
 		return err
 	}
 	p.authorized = true
-	if !n.options.Allow(c.owner()) {
-		return reject(CodeNotAllowed, "content.address", "this node takes no messages of %s", shorten(c.owner())).
-			hint("start it with --allow-account and the address, or with --open")
+	if err := n.checkAllowed(c); err != nil {
+		return err
 	}
 	var files []string
 	if message.ItemType == ItemStorage {
@@ -118,6 +117,15 @@ func (p *plan) make(ctx context.Context) error {
 		return p.post(c)
 	}
 	return fmt.Errorf("content of type %T is not handled", c)
+}
+
+// checkAllowed checks that the node takes messages of the owner.
+func (n *Node) checkAllowed(c content) error {
+	if n.options.Allow(c.owner()) {
+		return nil
+	}
+	return reject(CodeNotAllowed, "content.address", "this node takes no messages of %s", shorten(c.owner())).
+		hint("start the node with --allow-account and the address, or with --open")
 }
 
 // contentOf is the text of a message's content, wherever it is kept.

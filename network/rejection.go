@@ -43,6 +43,8 @@ const (
 	CodeUnauthorized     = "unauthorized"        // a request is not signed, or was seen before
 	CodeForbidden        = "forbidden"           // a request is signed by another than the owner
 	CodeNotFound         = "not_found"           // nothing has this hash
+	CodeInternal         = "internal"            // the node failed
+	CodeUnavailable      = "unavailable"         // the node is closing or its database takes no writes
 	CodeBodyTooLarge     = "body_too_large"      // an HTTP body is over the limit
 )
 
@@ -77,6 +79,10 @@ func (r *Rejection) Status() int {
 		return 404
 	case CodeBodyTooLarge:
 		return 413
+	case CodeInternal:
+		return 500
+	case CodeUnavailable:
+		return 503
 	}
 	return 422
 }
