@@ -1,0 +1,126 @@
+package programs
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/aleph-edge/aleph-edge/runtime/image"
+	"github.com/aleph-edge/aleph-edge/runtime/wasm"
+)
+
+// A cache keeps machine code and images as files named by what they were made from. What is lost is made again.
+type cache struct {
+	engine *wasm.Engine
+	folder string
+
+	mu      sync.Mutex
+	modules map[string]*loaded
+}
+
+type loaded struct {
+	module *wasm.Module
+	uses   int
+}
+
+func openCache(engine *wasm.Engine, folder string) (*cache, error) {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return nil, err
+	}
+	return &cache{engine: engine, folder: folder, modules: map[string]*loaded{}}, nil
+}
+
+func (c *cache) codePath(key string) string  { return filepath.Join(c.folder, key+".code") }
+func (c *cache) imagePath(key string) string { return filepath.Join(c.folder, key+".image") }
+
+// compile writes the module's machine code under the key, unless it is there.
+func (c *cache) compile(key string, module []byte) error {
+	if _, err := os.Stat(c.codePath(key)); err == nil {
+		return nil
+	}
+	code, err := c.engine.Compile(module)
+	if err != nil {
+		return err
+	}
+	return writeFile(c.codePath(key), code)
+}
+
+// load gives the module under the key; release gives it back. Modules are shared.
+func (c *cache) load(key string) (module *wasm.Module, release func(), err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.modules[key]
+	if l == nil {
+		module, err := c.engine.Load(c.codePath(key))
+		if err != nil {
+			return nil, nil, err
+		}
+		l = &loaded{module: module}
+		c.modules[key] = l
+	}
+	l.uses++
+	return l.module, sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if l.uses--; l.uses == 0 {
+			delete(c.modules, key)
+			l.module.Close()
+		}
+	}), nil
+}
+
+// image opens the image under the key.
+func (c *cache) image(key string) (*wasm.Image, error) {
+	return image.Open(c.engine, c.imagePath(key))
+}
+
+// remove removes the files under the key, if they are there.
+func (c *cache) remove(key string) {
+	os.Remove(c.codePath(key))
+	os.Remove(c.imagePath(key))
+}
+
+// keep removes the files of no key in keys.
+func (c *cache) keep(keys map[string]bool) error {
+	entries, err := os.ReadDir(c.folder)
+	for _, entry := range entries {
+		name := entry.Name()
+		if ext := filepath.Ext(name); (ext == ".code" || ext == ".image") && keys[name[:len(name)-len(ext)]] {
+			continue
+		}
+		err = errors.Join(err, os.Remove(filepath.Join(c.folder, name)))
+	}
+	return err
+}
+
+// writeFile writes a file that is there whole or not at all, durably.
+func writeFile(name string, content []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err == nil {
+		err = os.Rename(file.Name(), name)
+	}
+	if err != nil {
+		os.Remove(file.Name())
+	}
+	return err
+}
+
+// keyOf is a hash over parts, each with its length.
+func keyOf(parts ...string) string {
+	h := sha256.New()
+	for _, part := range parts {
+		fmt.Fprintf(h, "%d:%s", len(part), part)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:20])
+}

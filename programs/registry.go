@@ -1,0 +1,332 @@
+package programs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/aleph-edge/aleph-edge/kv"
+	"github.com/aleph-edge/aleph-edge/runtime/pool"
+	"github.com/aleph-edge/aleph-edge/runtime/wasm"
+)
+
+// Config is what a Registry is made of.
+type Config struct {
+	DB        *kv.DB
+	Engine    *wasm.Engine
+	Pool      *pool.Pool
+	Folder    string                       // for images and machine code
+	CodePath  func(codeHash string) string // where a program's code is
+	Languages []Language
+	// Logged gets what programs log while they are loaded. The default is to drop it.
+	Logged func(program string, level int, text []byte)
+}
+
+// A Registry holds the programs of a node.
+type Registry struct {
+	config  Config
+	builder *builder
+
+	programs sync.Map   // id → *Program
+}
+
+// A Program is one that was deployed. Its fields do not change.
+type Program struct {
+	ID      string
+	Owner   string
+	Created time.Time
+
+	registry *Registry
+	record   atomic.Pointer[Record]
+	serving  atomic.Pointer[Serving]
+	opening  sync.Mutex
+	gone     bool
+}
+
+// Serving is the version that requests get. Its fields do not change.
+type Serving struct {
+	*Version
+	Guest *pool.Guest
+}
+
+// Open reads the records. Programs are made ready when they are first called. Close ends it.
+func Open(config Config) (*Registry, error) {
+	b, err := newBuilder(config.Engine, filepath.Join(config.Folder), config.Languages)
+	if err != nil {
+		return nil, err
+	}
+	r := &Registry{config: config, builder: b}
+	keys := map[string]bool{}
+	for i := range config.Languages {
+		keys[b.languageKey(&config.Languages[i])] = true
+	}
+	err = loadAll(config.DB, func(record *Record) error {
+		r.programs.Store(record.ID, r.program(record))
+		for i := range record.Versions {
+			if img, code, err := b.keys(&record.Versions[i]); err == nil && !record.Forgotten {
+				keys[img], keys[code] = true, true
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = b.cache.keep(keys)
+	}
+	return r, err
+}
+
+// Warm makes the languages' engines ready, which can take seconds the first time.
+func (r *Registry) Warm() error {
+	var err error
+	for i := range r.config.Languages {
+		_, e := r.builder.ready(&r.config.Languages[i])
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
+// Close frees what is served. Nothing may run any more.
+func (r *Registry) Close() error {
+	r.programs.Range(func(_, value any) bool {
+		value.(*Program).retire()
+		return true
+	})
+	return r.builder.close()
+}
+
+func (r *Registry) program(record *Record) *Program {
+	p := &Program{ID: record.ID, Owner: record.Owner, Created: record.Created, registry: r}
+	p.record.Store(record)
+	return p
+}
+
+// Runtimes are the names that a program's runtime may have.
+func (r *Registry) Runtimes() []string { return r.builder.runtimes() }
+
+// Lookup finds a program; nil if there never was one with that id.
+func (r *Registry) Lookup(id string) *Program {
+	if p, ok := r.programs.Load(id); ok {
+		return p.(*Program)
+	}
+	return nil
+}
+
+// List gives the records of programs that were not forgotten, oldest first; only the owner's unless owner is empty.
+func (r *Registry) List(owner string) []*Record {
+	var records []*Record
+	r.programs.Range(func(_, value any) bool {
+		record := value.(*Program).Record()
+		if !record.Forgotten && (owner == "" || strings.EqualFold(owner, record.Owner)) {
+			records = append(records, record)
+		}
+		return true
+	})
+	slices.SortFunc(records, func(a, b *Record) int {
+		if c := a.Created.Compare(b.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return records
+}
+
+// Record is the program as the database has it. It must not be changed.
+func (p *Program) Record() *Record { return p.record.Load() }
+
+// ErrForgotten says that a program was deleted by its owner.
+var ErrForgotten = errors.New("the program was forgotten")
+
+// Serving gives the version to run, made ready now if it is not.
+func (p *Program) Serving(ctx context.Context) (*Serving, error) {
+	if s := p.serving.Load(); s != nil {
+		return s, nil
+	}
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	if s := p.serving.Load(); s != nil {
+		return s, nil
+	}
+	record := p.Record()
+	if record.Forgotten || p.gone {
+		return nil, ErrForgotten
+	}
+	s, err := p.registry.open(ctx, p.ID, *record.ActiveVersion())
+	if err != nil {
+		return nil, err
+	}
+	p.serving.Store(s)
+	return s, nil
+}
+
+func (r *Registry) open(ctx context.Context, id string, v Version) (*Serving, error) {
+	v.CodePath = r.config.CodePath(v.CodeHash)
+	spec, err := r.builder.open(ctx, &v, func(level int, text []byte) {
+		if r.config.Logged != nil {
+			r.config.Logged(id, level, text)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Serving{Version: &v, Guest: r.config.Pool.Add(spec)}, nil
+}
+
+// retire ends what is served, for good.
+func (p *Program) retire() {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	p.gone = true
+	if s := p.serving.Swap(nil); s != nil {
+		s.Guest.Remove()
+	}
+}
+
+// A Change of a program: Commit writes it within the caller's transaction, which may run it again; then either Applied puts
+// it in force or Dropped gives it up.
+type Change struct {
+	program *Program
+	record  *Record
+	serving *Serving // nil: the program ends
+	fresh   bool
+}
+
+// A Deployment is a program as it is to be.
+type Deployment struct {
+	ID, Name, Description, Owner string
+	Version                      Version // without number
+}
+
+// Prepare builds a new program, or a new version of one. The caller serialises changes of one program. The error is a
+// *BuildError if the program is at fault.
+func (r *Registry) Prepare(ctx context.Context, d Deployment) (*Change, error) {
+	serving, err := r.open(ctx, d.ID, d.Version)
+	if err != nil {
+		return nil, err
+	}
+	p, fresh := r.Lookup(d.ID), false
+	record := &Record{ID: d.ID, Owner: d.Owner, Created: d.Version.Created}
+	if p == nil {
+		fresh = true
+	} else {
+		record = p.Record()
+	}
+	next := record.with(d.Version)
+	next.Name, next.Description = d.Name, d.Description
+	*serving.Version = *next.ActiveVersion()
+	if fresh {
+		p = r.program(next)
+	}
+	return &Change{program: p, record: next, serving: serving, fresh: fresh}, nil
+}
+
+// PrepareRemoval ends a program.
+func (r *Registry) PrepareRemoval(id string) (*Change, error) {
+	p := r.Lookup(id)
+	if p == nil {
+		return nil, fmt.Errorf("no program %s", id)
+	}
+	next := *p.Record()
+	next.Forgotten = true
+	next.Versions, next.Updated = nil, time.Now().UTC()
+	return &Change{program: p, record: &next}, nil
+}
+
+// Rollback serves an earlier version again; the one before the active one if version is 0. The caller serialises changes of
+// one program.
+func (r *Registry) Rollback(ctx context.Context, id string, version int) (*Record, error) {
+	p := r.Lookup(id)
+	if p == nil || p.Record().Forgotten {
+		return nil, ErrForgotten
+	}
+	record := p.Record()
+	if version == 0 {
+		for _, v := range record.Versions {
+			if v.Number < record.Active {
+				version = v.Number
+			}
+		}
+		if version == 0 {
+			return nil, fmt.Errorf("%w: there is none before version %d", ErrUnknownVersion, record.Active)
+		}
+	}
+	to := record.version(version)
+	if to == nil {
+		return nil, fmt.Errorf("%w: %d; versions %d to %d are kept", ErrUnknownVersion, version, record.Versions[0].Number, record.Versions[len(record.Versions)-1].Number)
+	}
+	serving, err := r.open(ctx, id, *to)
+	if err != nil {
+		return nil, err
+	}
+	next := *record
+	next.Active, next.Updated = version, time.Now().UTC()
+	c := &Change{program: p, record: &next, serving: serving}
+	if err := r.config.DB.Update(c.Commit); err != nil {
+		c.Dropped()
+		return nil, err
+	}
+	c.Applied()
+	return &next, nil
+}
+
+// Commit writes the change.
+func (c *Change) Commit(tx *kv.Txn) error { return c.record.save(tx) }
+
+// Applied puts the change in force: requests that begin from now on see it.
+func (c *Change) Applied() {
+	p := c.program
+	p.opening.Lock()
+	before := p.record.Swap(c.record)
+	p.gone = c.serving == nil
+	old := p.serving.Swap(c.serving)
+	p.opening.Unlock()
+	if c.fresh {
+		p.registry.programs.Store(p.ID, p)
+	}
+	if old != nil {
+		old.Guest.Remove()
+	}
+	if c.serving == nil {
+		p.registry.sweep(before.Versions)
+	}
+}
+
+// Dropped gives the change up.
+func (c *Change) Dropped() {
+	if c.serving != nil {
+		c.serving.Guest.Remove()
+	}
+	if c.fresh {
+		c.program.registry.sweep(c.record.Versions)
+	}
+}
+
+// sweep removes the images and machine code that only these versions needed. Opened ones live on until they are closed.
+func (r *Registry) sweep(versions []Version) {
+	unused := map[string]bool{}
+	each := func(versions []Version, mark bool) {
+		for i := range versions {
+			if img, code, err := r.builder.keys(&versions[i]); err == nil {
+				unused[img] = mark
+				if code == img {
+					unused[code] = mark
+				}
+			}
+		}
+	}
+	each(versions, true)
+	r.programs.Range(func(_, value any) bool {
+		each(value.(*Program).Record().Versions, false)
+		return true
+	})
+	for key, is := range unused {
+		if is {
+			r.builder.cache.remove(key)
+		}
+	}
+}
