@@ -155,8 +155,7 @@ func (a *app) call(ctx context.Context, argument string, call client.Call, inclu
 	return errSaid
 }
 
-// printBody copies a reply's body to standard output. At a terminal JSON is indented, text ends its line, and binary
-// data is not shown.
+// printBody copies a reply's body to standard output, at a terminal as forTerminal has it.
 func (a *app) printBody(reply *http.Response) error {
 	if !isTerminal(a.Out) {
 		_, err := io.Copy(a.Out, reply.Body)
@@ -166,22 +165,31 @@ func (a *app) printBody(reply *http.Response) error {
 	if err != nil {
 		return err
 	}
-	var indented bytes.Buffer
-	switch {
-	case len(start) == 0:
-		return nil
-	case len(start) == maxPretty:
-	case json.Indent(&indented, start, "", "  ") == nil:
-		start = append(bytes.TrimSpace(indented.Bytes()), '\n')
-	case !utf8.Valid(start) || bytes.IndexByte(start, 0) >= 0:
-		a.say("note", fmt.Sprintf("the reply is binary, %s: redirect it to a file to keep it", byteSize(int64(len(start)))))
-		return nil
-	case start[len(start)-1] != '\n':
-		start = append(start, '\n')
+	if len(start) < maxPretty {
+		shown, ok := forTerminal(start)
+		if !ok {
+			a.say("note", fmt.Sprintf("the reply is binary, %s: redirect it to a file to keep it", byteSize(int64(len(start)))))
+			return nil
+		}
+		start = shown
 	}
 	if _, err := a.Out.Write(start); err != nil {
 		return err
 	}
 	_, err = io.Copy(a.Out, reply.Body)
 	return err
+}
+
+// forTerminal is a body as a terminal shows it: JSON is indented, and a last line is ended. Binary data is not shown.
+func forTerminal(body []byte) (shown []byte, ok bool) {
+	var indented bytes.Buffer
+	switch {
+	case len(body) == 0:
+		return nil, true
+	case json.Indent(&indented, body, "", "  ") == nil:
+		body = bytes.TrimSpace(indented.Bytes())
+	case !utf8.Valid(body) || bytes.IndexByte(body, 0) >= 0:
+		return nil, false
+	}
+	return append(bytes.TrimSuffix(body, []byte("\n")), '\n'), true
 }

@@ -48,6 +48,25 @@ func TestParseCall(t *testing.T) {
 	}
 }
 
+func TestForTerminal(t *testing.T) {
+	for body, want := range map[string]string{
+		"":                  "",
+		`{"a":[1,{"b":2}]}`: "{\n  \"a\": [\n    1,\n    {\n      \"b\": 2\n    }\n  ]\n}\n",
+		" \"text\"\n":       "\"text\"\n",
+		"plain":             "plain\n",
+		"two\nlines\n":      "two\nlines\n",
+	} {
+		if shown, ok := forTerminal([]byte(body)); !ok || string(shown) != want {
+			t.Errorf("%q: got %q, %v, want %q", body, shown, ok, want)
+		}
+	}
+	for _, binary := range []string{"\x89PNG\r\n", "a\x00b"} {
+		if _, ok := forTerminal([]byte(binary)); ok {
+			t.Errorf("%q was shown", binary)
+		}
+	}
+}
+
 func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain\tÄ✓":        "plain\tÄ✓",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -111,7 +112,7 @@ func (a *app) deploy(ctx context.Context, f deployFlags, given *pflag.FlagSet) e
 	}
 	d := deployment{client: c, key: owner.Key(), code: code, progress: a.progress}
 	if existing == nil {
-		id, err := d.create(ctx, wanted)
+		id, err := d.publish(ctx, wanted, "")
 		if err != nil {
 			return err
 		}
@@ -242,15 +243,6 @@ type deployment struct {
 	progress func(string) func()
 }
 
-// create publishes the code and a program that runs it, and gives its id.
-func (d *deployment) create(ctx context.Context, wanted state) (string, error) {
-	ref, err := d.store(ctx, "")
-	if err != nil {
-		return "", err
-	}
-	return d.program(ctx, wanted, ref, "")
-}
-
 // update publishes what makes a program what is wanted, and names what changed. One message makes the new version, so it
 // is served whole or not at all: where only the code differs that is a STORE with ref, else a PROGRAM with replaces,
 // which brings its code along in a STORE of its own. After a rollback it is always the latter, since a STORE with ref
@@ -268,12 +260,22 @@ func (d *deployment) update(ctx context.Context, existing *client.Program, wante
 	case newCode:
 		changed = append([]string{"code"}, changed...)
 	}
+	_, err := d.publish(ctx, wanted, existing.ItemHash)
+	return changed, err
+}
+
+// publish publishes the code and a program that runs it, as a new version of the program replaces if that is not empty,
+// and gives the PROGRAM's item hash. The code does not stay if the program is rejected.
+func (d *deployment) publish(ctx context.Context, wanted state, replaces string) (string, error) {
 	ref, err := d.store(ctx, "")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	_, err = d.program(ctx, wanted, ref, existing.ItemHash)
-	return changed, err
+	id, err := d.program(ctx, wanted, ref, replaces)
+	if rejected := (*network.Rejection)(nil); errors.As(err, &rejected) {
+		_ = forget(ctx, d.client, d.key, ref) // why it was rejected matters more
+	}
+	return id, err
 }
 
 // store publishes the code, as new code of the STORE ref if that is not empty, and gives the STORE's item hash.
@@ -293,8 +295,7 @@ func (d *deployment) store(ctx context.Context, ref string) (string, error) {
 	return message.ItemHash, d.client.Upload(ctx, message, d.code.name, d.code.bytes)
 }
 
-// program publishes a program that runs the code of a STORE, as a new version of the program replaces if that is not
-// empty, and gives the message's item hash.
+// program publishes the PROGRAM that runs the code of a STORE and gives its item hash.
 func (d *deployment) program(ctx context.Context, wanted state, codeRef, replaces string) (string, error) {
 	defer d.progress("building the program")()
 	metadata := map[string]any{"name": wanted.name}

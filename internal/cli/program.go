@@ -3,7 +3,9 @@ package cli
 import (
 	"cmp"
 	"context"
+	"crypto/ecdsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -250,48 +252,73 @@ anew and no request is lost. Without VERSION it is the one before the active one
 }
 
 func (a *app) deleteCommand() *cobra.Command {
-	var yes bool
+	var yes, keepCode bool
 	cmd := &cobra.Command{
 		Use:     "delete ID",
 		Aliases: []string{"rm"},
-		Short:   "Delete a program and its data, for good",
-		Long: `Delete a program and its data, for good: its id answers 410 from then on. At a terminal it asks first,
-unless --yes is given.` + idHelp,
+		Short:   "Delete a program, its data and its code, for good",
+		Long: `Delete a program, the data in its store and its code, for good: its id answers 410 from then on. Code that another
+program uses stays. At a terminal the command asks first, unless --yes is given.` + idHelp,
 		Example:           "  aleph program delete hello-world",
 		Args:              arguments("ID"),
 		ValidArgsFunction: a.completeProgram,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, id, err := a.owned(cmd.Context(), args[0])
+			owner, err := a.account()
+			if err != nil {
+				return err
+			}
+			c, err := a.clientFor(owner.Key())
 			if err != nil {
 				return err
 			}
 			defer c.Close()
+			id, err := a.resolve(cmd.Context(), c, args[0])
+			if err != nil {
+				return err
+			}
 			program, err := c.Program(cmd.Context(), id)
 			if err != nil {
 				return err
 			}
 			if !yes && isTerminal(a.In) && !a.confirm(fmt.Sprintf("Delete %s (%s) and its data?", cmp.Or(program.Name, "the program"), shortID(id))) {
-				return fmt.Errorf("nothing was deleted")
+				return errors.New("nothing was deleted")
 			}
-			owner, err := a.account()
-			if err != nil {
+			if err := forget(cmd.Context(), c, owner.Key(), id); err != nil {
 				return err
 			}
-			forget, err := network.Sign(owner.Key(), network.TypeForget, network.Forget{
-				Address: owner.Address, Time: network.UnixSeconds(time.Now()), Hashes: []string{id},
-			}, network.Options{})
-			if err != nil {
-				return err
-			}
-			if err := c.Publish(cmd.Context(), forget); err != nil {
-				return err
+			if !keepCode {
+				if err := forgetCode(cmd.Context(), c, owner.Key(), &program); err != nil {
+					a.say("note", "its code stays: "+err.Error())
+				}
 			}
 			fmt.Fprintf(a.Out, "Deleted %s %s\n", printable(cmp.Or(program.Name, "program")), id)
 			return nil
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	cmd.Flags().BoolVar(&keepCode, "keep-code", false, "leave the code in the node's storage")
 	return cmd
+}
+
+// forget publishes that messages of this account are to be forgotten: all of them, or none.
+func forget(ctx context.Context, c *client.Client, key *ecdsa.PrivateKey, hashes ...string) error {
+	message, err := network.Sign(key, network.TypeForget, network.Forget{
+		Address: network.Address(key), Time: network.UnixSeconds(time.Now()), Hashes: hashes,
+	}, network.Options{})
+	if err != nil {
+		return err
+	}
+	return c.Publish(ctx, message)
+}
+
+// forgetCode forgets the STORE messages of a deleted program's versions.
+func forgetCode(ctx context.Context, c *client.Client, key *ecdsa.PrivateKey, p *client.Program) error {
+	var stores []string
+	for _, version := range p.Versions {
+		stores = append(stores, version.CodeRef)
+	}
+	slices.Sort(stores)
+	return forget(ctx, c, key, slices.Compact(stores)...)
 }
 
 // confirm asks a question at the terminal; anything but y or yes is no.
