@@ -1,0 +1,338 @@
+/* Operations: what a program asks of the node and awaits. Each is a promise; all that were started run in parallel. When
+   no JavaScript is left to run, run_until() waits for whichever completes first. */
+
+typedef struct Operation {
+    struct Operation *next;
+    uint32_t ticket;          /* 0: not started, for there are too many at once */
+    uint32_t op;
+    JSValue resolve, reject, key;
+    FrameWriter frame;
+} Operation;
+
+static Operation *operations; /* in the order of their start */
+static int loading;           /* aleph_init or aleph_load is running */
+
+static const char not_at_load[] =
+    "the store and timers are not available while the program loads, only while it handles an event";
+
+static const char *const operation_codes[] = {
+    "ok", "invalid_argument", "not_a_counter", "quota_exceeded", "value_too_large", "unavailable", "unknown_operation",
+};
+
+static JSValue new_error(JSContext *ctx, const char *code, const char *message, size_t len)
+{
+    JSValue error = JS_NewError(ctx);
+    if (JS_IsException(error))
+        return error;
+    JS_DefinePropertyValueStr(ctx, error, "message", JS_NewStringLen(ctx, message, len), JS_PROP_CONFIGURABLE | JS_PROP_WRITABLE);
+    JS_DefinePropertyValueStr(ctx, error, "code", JS_NewString(ctx, code), JS_PROP_C_W_E);
+    return error;
+}
+
+static void operation_unlink(Operation *o)
+{
+    Operation **p = &operations;
+    while (*p != o)
+        p = &(*p)->next;
+    *p = o->next;
+}
+
+static void operation_free(JSContext *ctx, Operation *o)
+{
+    JS_FreeValue(ctx, o->resolve);
+    JS_FreeValue(ctx, o->reject);
+    JS_FreeValue(ctx, o->key);
+    free(o->frame.bytes);
+    free(o);
+}
+
+/* Hands the operation to the node if it takes one more. */
+static int operation_start(Operation *o)
+{
+    int32_t ticket = aleph_op_start(o->op, o->frame.bytes, o->frame.len);
+    if (ticket > 0) {
+        o->ticket = ticket;
+        free(o->frame.bytes);
+        o->frame.bytes = NULL;
+    }
+    return ticket;
+}
+
+static Operation *operation_new(JSContext *ctx, uint32_t op)
+{
+    Operation *o = calloc(1, sizeof(*o));
+    if (!o) {
+        JS_ThrowOutOfMemory(ctx);
+        return NULL;
+    }
+    o->op = op;
+    o->resolve = o->reject = o->key = JS_UNDEFINED;
+    frame_begin(&o->frame);
+    return o;
+}
+
+/* Starts it and keeps it. Returns -1 with an exception if the node refuses. */
+static int operation_keep(JSContext *ctx, Operation *o)
+{
+    if (o->frame.failed) {
+        JS_ThrowOutOfMemory(ctx);
+        return -1;
+    }
+    int32_t ticket = operation_start(o);
+    if (ticket < -1) {
+        const char *code = ticket == -2 ? "not_available" : "value_too_large";
+        const char *text = ticket == -2 ? not_at_load : "an operation's key and value may have 16 MiB together";
+        JS_Throw(ctx, new_error(ctx, code, text, strlen(text)));
+        return -1;
+    }
+    Operation **p = &operations;
+    while (*p)
+        p = &(*p)->next;
+    *p = o;
+    return 0;
+}
+
+static void frame_value(JSContext *ctx, FrameWriter *w, uint32_t tag, JSValueConst v)
+{
+    const uint8_t *at;
+    size_t len;
+    if (bytes_of(ctx, v, &at, &len))
+        frame_bytes(w, tag, at, len);
+    else
+        frame_string(ctx, w, tag, v);
+}
+
+static void frame_number(JSContext *ctx, FrameWriter *w, uint32_t tag, JSValueConst v, int size)
+{
+    int64_t n;
+    if (JS_ToInt64(ctx, &n, v) < 0)
+        w->failed = 1;
+    else
+        frame_bytes(w, tag, &n, size);
+}
+
+/* operate(op, key, value, kind, ttl, limit, cursor, delta, expected, expectedKind): undefined is absent. */
+static JSValue native_operate(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    static const struct { uint32_t tag; int size; } fields[] = {
+        {0, 0}, {TAG_KEY, 0}, {TAG_VALUE, 0}, {TAG_VALUE_KIND, 4}, {TAG_TTL, 8}, {TAG_LIMIT, 4}, {TAG_CURSOR, 0},
+        {TAG_DELTA, 8}, {TAG_EXPECTED, 0}, {TAG_EXPECTED_KIND, 4},
+    };
+    uint32_t op;
+    if (JS_ToUint32(ctx, &op, argv[0]) < 0)
+        return JS_EXCEPTION;
+    Operation *o = operation_new(ctx, op);
+    if (!o)
+        return JS_EXCEPTION;
+    for (int i = 1; i < argc && i < (int)countof(fields); i++) {
+        if (JS_IsUndefined(argv[i]))
+            continue;
+        if (fields[i].size)
+            frame_number(ctx, &o->frame, fields[i].tag, argv[i], fields[i].size);
+        else
+            frame_value(ctx, &o->frame, fields[i].tag, argv[i]);
+    }
+    JSValue resolving[2];
+    JSValue promise = JS_NewPromiseCapability(ctx, resolving);
+    if (JS_IsException(promise))
+        return promise;
+    o->resolve = resolving[0];
+    o->reject = resolving[1];
+    o->key = JS_DupValue(ctx, argv[1]);
+    if (operation_keep(ctx, o)) {
+        operation_free(ctx, o);
+        return JS_EXCEPTION;
+    }
+    return promise;
+}
+
+static Operation *sleeping;
+
+/* sleep(ms): hooks.wake is called once, after that time; a call before it is over takes its place. Negative: none. */
+static JSValue native_sleep(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    double ms;
+    if (JS_ToFloat64(ctx, &ms, argv[0]) < 0)
+        return JS_EXCEPTION;
+    if (sleeping) {
+        if (sleeping->ticket)
+            aleph_op_cancel(sleeping->ticket);
+        operation_unlink(sleeping);
+        operation_free(ctx, sleeping);
+        sleeping = NULL;
+    }
+    if (ms < 0)
+        return JS_UNDEFINED;
+    Operation *o = operation_new(ctx, OP_SLEEP);
+    if (!o)
+        return JS_EXCEPTION;
+    frame_u64(&o->frame, TAG_DURATION, (uint64_t)(ms * 1e6));
+    if (operation_keep(ctx, o)) {
+        operation_free(ctx, o);
+        return JS_EXCEPTION;
+    }
+    sleeping = o;
+    return JS_UNDEFINED;
+}
+
+static JSValue decode_value(JSContext *ctx, uint32_t kind, const uint8_t *at, uint32_t len)
+{
+    switch (kind) {
+    case KIND_JSON: {
+        char *text = js_strndup(ctx, (const char *)at, len); /* JS_ParseJSON wants a terminator */
+        JSValue v = text ? JS_ParseJSON(ctx, text, len, "stored value") : JS_EXCEPTION;
+        js_free(ctx, text);
+        return v;
+    }
+    case KIND_COUNTER:
+        return JS_NewInt64(ctx, len >= 8 ? (int64_t)get_u64(at) : 0);
+    case KIND_DELETED:
+        return JS_NULL;
+    default:
+        return JS_NewUint8ArrayCopy(ctx, at, len);
+    }
+}
+
+static int decode_entry(JSContext *ctx, const Field *f, JSValue *key, JSValue *value, uint32_t *kind)
+{
+    if (f->len < 8 || get_u32(f->at) > f->len - 8)
+        return -1;
+    uint32_t n = get_u32(f->at);
+    *kind = get_u32(f->at + 4 + n);
+    *key = JS_NewStringLen(ctx, (const char *)f->at + 4, n);
+    *value = decode_value(ctx, *kind, f->at + 8 + n, f->len - 8 - n);
+    return JS_IsException(*key) || JS_IsException(*value) ? -1 : 0;
+}
+
+static void put(JSContext *ctx, JSValue object, const char *name, JSValue v)
+{
+    JS_DefinePropertyValueStr(ctx, object, name, v, JS_PROP_C_W_E);
+}
+
+static JSValue operation_result(JSContext *ctx, Operation *o, const uint8_t *frame, uint32_t len)
+{
+    FrameReader r;
+    Field f, value = {0}, cursor = {0}, delta = {0}, message = {0}, entry = {0};
+    uint32_t status = 0, kind = KIND_BYTES, done = 0;
+    if (!frame_open(&r, frame, len))
+        return JS_ThrowInternalError(ctx, "the node's answer is no frame");
+    FrameReader entries = r;
+    while (frame_next(&r, &f)) {
+        switch (f.tag) {
+        case TAG_OP_STATUS: status = field_u32(&f); break;
+        case TAG_OP_MESSAGE: message = f; break;
+        case TAG_VALUE: value = f; break;
+        case TAG_VALUE_KIND: kind = field_u32(&f); break;
+        case TAG_CURSOR: cursor = f; break;
+        case TAG_DELTA: delta = f; break;
+        case TAG_DONE: done = field_u32(&f); break;
+        case TAG_ENTRY: entry = f; break;
+        }
+    }
+    if (status) {
+        const char *code = status < countof(operation_codes) ? operation_codes[status] : "unavailable";
+        if (!message.len)
+            message = (Field){0, strlen(code), (const uint8_t *)code};
+        return JS_Throw(ctx, new_error(ctx, code, (const char *)message.at, message.len));
+    }
+    JSValue object, keys, list, k, v;
+    switch (o->op) {
+    case OP_GET:
+        return value.at ? decode_value(ctx, kind, value.at, value.len) : JS_NULL;
+    case OP_SET:
+        object = JS_NewObject(ctx);
+        put(ctx, object, "key", JS_DupValue(ctx, o->key));
+        return object;
+    case OP_DELETE:
+    case OP_COMPARE_AND_SET:
+        return JS_NewBool(ctx, done != 0);
+    case OP_INCREMENT:
+        return JS_NewInt64(ctx, (int64_t)field_u64(&delta));
+    case OP_LIST:
+        object = JS_NewObject(ctx);
+        keys = JS_NewArray(ctx);
+        list = JS_NewArray(ctx);
+        for (uint32_t i = 0; frame_next(&entries, &f);) {
+            if (f.tag != TAG_ENTRY)
+                continue;
+            if (decode_entry(ctx, &f, &k, &v, &kind))
+                return JS_EXCEPTION;
+            JSValue one = JS_NewObject(ctx);
+            put(ctx, one, "key", JS_DupValue(ctx, k));
+            put(ctx, one, "value", v);
+            JS_SetPropertyUint32(ctx, keys, i, k);
+            JS_SetPropertyUint32(ctx, list, i++, one);
+        }
+        put(ctx, object, "keys", keys);
+        put(ctx, object, "entries", list);
+        put(ctx, object, "cursor", cursor.at ? new_string(ctx, &cursor) : JS_NULL);
+        return object;
+    case OP_WATCH:
+        if (decode_entry(ctx, &entry, &k, &v, &kind))
+            return JS_EXCEPTION;
+        object = JS_NewObject(ctx);
+        put(ctx, object, "key", k);
+        put(ctx, object, "value", v);
+        put(ctx, object, "deleted", JS_NewBool(ctx, kind == KIND_DELETED));
+        return object;
+    }
+    return JS_UNDEFINED;
+}
+
+static void operation_complete(JSContext *ctx, Operation *o, uint32_t len)
+{
+    uint8_t *frame = malloc(len ? len : 1);
+    uint32_t ticket = o->ticket;
+    operation_unlink(o);
+    for (Operation *q = operations; q; q = q->next)
+        if (!q->ticket) { /* there is room for one more when this one is taken */
+            if (frame)
+                aleph_op_take(ticket, frame, len);
+            operation_start(q);
+            goto taken;
+        }
+    if (frame)
+        aleph_op_take(ticket, frame, len);
+taken:;
+    JSValue result;
+    if (!frame)
+        result = JS_ThrowOutOfMemory(ctx);
+    else if (o->op == OP_SLEEP) {
+        sleeping = NULL;
+        result = JS_Call(ctx, hooks.wake, JS_UNDEFINED, 0, NULL);
+    } else
+        result = operation_result(ctx, o, frame, len);
+    int failed = JS_IsException(result);
+    if (failed)
+        result = JS_GetException(ctx);
+    JSValue settle = failed ? o->reject : o->resolve;
+    if (!JS_IsUndefined(settle))
+        JS_FreeValue(ctx, JS_Call(ctx, settle, JS_UNDEFINED, 1, vc(&result)));
+    JS_FreeValue(ctx, result);
+    free(frame);
+    operation_free(ctx, o);
+}
+
+static void run_jobs(JSContext *ctx)
+{
+    JSContext *of;
+    while (JS_ExecutePendingJob(ctx->rt, &of) != 0)
+        JS_FreeValue(ctx, JS_GetException(ctx)); /* a job's exception is its promise's rejection already */
+}
+
+/* Runs whatever can run until the promise is settled. If it never is, the node's deadline ends the wait. */
+static void run_until(JSContext *ctx, JSValueConst promise)
+{
+    for (;;) {
+        run_jobs(ctx);
+        if (JS_PromiseState(ctx, promise) != JS_PROMISE_PENDING)
+            return;
+        int64_t done = aleph_op_wait(0);
+        uint32_t ticket = (uint32_t)(done >> 32);
+        for (Operation *o = operations; o; o = o->next)
+            if (o->ticket == ticket) {
+                operation_complete(ctx, o, (uint32_t)done);
+                break;
+            }
+    }
+}
