@@ -315,9 +315,9 @@ func (p *page) read(t *badger.Txn, s space, prefix, from string, limit int, now 
 func formatCursor(last string) string { return base64.RawURLEncoding.EncodeToString([]byte(last)) }
 
 func parseCursor(cursor, prefix string) (last string, err error) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	b, err := base64.RawURLEncoding.DecodeString(cursor)
 	last = string(b)
-	if err != nil || checkKey(last) != nil || !strings.HasPrefix(last, prefix) {
+	if err != nil || formatCursor(last) != cursor || checkKey(last) != nil || !strings.HasPrefix(last, prefix) {
 		return "", fail(ErrInvalidArgument, "cursor: not one that List gave for this prefix")
 	}
 	return last, nil

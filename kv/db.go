@@ -37,6 +37,10 @@ type Options struct {
 	// InMemory keeps everything in memory; dir must be empty. For tests and trials. The default is false.
 	InMemory bool
 
+	// MinFree is the free disk space, in bytes, below which nothing is written: Badger dies where its memory-mapped files meet
+	// a full disk, and compaction needs room. The default is 512 MiB.
+	MinFree uint64
+
 	// Log receives Badger's errors. The default is slog.Default().
 	Log *slog.Logger
 
@@ -46,11 +50,13 @@ type Options struct {
 
 // DB is the node's database. Its methods may be called at the same time.
 type DB struct {
-	badger *badger.DB
-	now    func() time.Time
-	writer *writer
-	hub    *hub
-	log    *slog.Logger
+	badger  *badger.DB
+	dir     string // empty in memory
+	minFree uint64
+	now     func() time.Time
+	log     *slog.Logger
+	writer  *writer
+	hub     *hub
 
 	// life is held for reading by whoever uses badger, whose memory maps vanish when it closes. Close takes it for good, so
 	// that enter fails from then on.
@@ -69,6 +75,9 @@ func Open(dir string, opts Options) (*DB, error) {
 	if opts.Log == nil {
 		opts.Log = slog.Default()
 	}
+	if opts.MinFree == 0 {
+		opts.MinFree = 512 << 20
+	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
@@ -79,7 +88,7 @@ func Open(dir string, opts Options) (*DB, error) {
 		}
 		return nil, fmt.Errorf("open the database in %q: %w", dir, err)
 	}
-	db := &DB{badger: bdb, now: opts.Now, hub: newHub(), log: opts.Log}
+	db := &DB{badger: bdb, dir: dir, minFree: opts.MinFree, now: opts.Now, hub: newHub(), log: opts.Log}
 	db.writer, err = startWriter(db)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the database in %q: %w", dir, err), bdb.Close())
@@ -117,6 +126,24 @@ func (db *DB) Close() error {
 // enter keeps the database open until leave; false means that it is closed or closing.
 func (db *DB) enter() bool { return db.life.TryRLock() }
 func (db *DB) leave()      { db.life.RUnlock() }
+
+// writable says why nothing may be written now: nil if it may.
+func (db *DB) writable() error {
+	if failed := db.failed.Load(); failed != nil {
+		return failed
+	}
+	if db.dir == "" {
+		return nil
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(db.dir, &fs); err != nil {
+		return fail(ErrUnavailable, "disk: %v", err)
+	}
+	if free := fs.Bavail * uint64(fs.Bsize); free < db.minFree {
+		return fail(ErrUnavailable, "disk: %d MiB free in the node's data folder, limit %d MiB", free>>20, db.minFree>>20)
+	}
+	return nil
+}
 
 // writeFailed ends all writing if err says that Badger could not write or sync: see the package comment.
 func (db *DB) writeFailed(err error) *Error {

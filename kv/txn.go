@@ -40,6 +40,9 @@ func (db *DB) Update(fn func(*Txn) error) error {
 }
 
 func (db *DB) update(fn func(*Txn) error) error {
+	if err := db.writable(); err != nil {
+		return err
+	}
 	t := db.badger.NewTransaction(true)
 	defer t.Discard()
 	if err := fn(&Txn{t}); err != nil {
@@ -50,9 +53,6 @@ func (db *DB) update(fn func(*Txn) error) error {
 
 // commit commits t. Errors other than a conflict or a size end all writing.
 func (db *DB) commit(t *badger.Txn) error {
-	if failed := db.failed.Load(); failed != nil {
-		return failed
-	}
 	err := t.Commit()
 	if err == nil || errors.Is(err, badger.ErrConflict) || errors.Is(err, badger.ErrTxnTooBig) {
 		return err

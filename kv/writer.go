@@ -145,7 +145,7 @@ func (w *writer) commit(ops []*op) {
 	switch {
 	case err == nil:
 		w.db.hub.publish(changes)
-	case len(ops) > 1 && w.db.failed.Load() == nil:
+	case len(ops) > 1 && !errors.Is(err, ErrUnavailable): // nothing was written
 		for i := range ops {
 			w.commit(ops[i : i+1])
 		}
@@ -177,6 +177,9 @@ func (w *writer) answer(ops []*op) (held []*op) {
 
 // transact runs fn and commits what it did, with the usage that follows from it.
 func (w *writer) transact(fn func(*batch) error) ([]change, error) {
+	if err := w.db.writable(); err != nil {
+		return nil, err
+	}
 	t := w.db.badger.NewTransaction(true)
 	defer t.Discard()
 	b := &batch{txn: t, now: w.db.now().UnixMilli(), usage: make(map[space]Usage), due: w.due}
