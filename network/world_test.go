@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -112,6 +113,9 @@ func (s *shelf) stored(t *testing.T, program string) *Deployment {
 	return d
 }
 
+// worldTime is the clock of the nodes and messages in these tests: just after the captures.
+var worldTime = time.Unix(1795338471, 0)
+
 // world is a node and an account that deploys to it.
 type world struct {
 	t      *testing.T
@@ -136,6 +140,8 @@ func newWorld(t *testing.T, options NodeOptions) *world {
 func (w *world) open(options NodeOptions) {
 	w.t.Helper()
 	options.Programs = w.shelf
+	var ticks atomic.Int64 // so that no two messages come at the same time
+	options.Now = func() time.Time { return worldTime.Add(time.Duration(ticks.Add(1))) }
 	node, err := Open(w.db, w.folder, options)
 	if err != nil {
 		w.t.Fatal(err)
@@ -151,7 +157,7 @@ func (w *world) sign(messageType Type, content any) *Message {
 
 func signWith(t *testing.T, key *ecdsa.PrivateKey, messageType Type, content any) *Message {
 	t.Helper()
-	message, err := Sign(key, messageType, content, Options{Channel: "TEST"})
+	message, err := Sign(key, messageType, content, Options{Channel: "TEST", Time: worldTime})
 	if err != nil {
 		t.Fatal(err)
 	}
