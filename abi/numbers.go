@@ -12,6 +12,27 @@ const (
 	KindLoad     = 100
 )
 
+// KindName is the kind's name in context.event and in usage records.
+func KindName(kind uint32) string {
+	switch kind {
+	case KindHTTP:
+		return "http"
+	case KindSchedule:
+		return "schedule"
+	case KindMessage:
+		return "message"
+	case KindTopic:
+		return "topic"
+	case KindLog:
+		return "log"
+	case KindBlock:
+		return "block"
+	case KindTransfer:
+		return "transfer"
+	}
+	return "load"
+}
+
 // Tags of event and load frames. TagHeader and TagBody are a response's, too.
 const (
 	TagKind        = 1

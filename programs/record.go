@@ -36,11 +36,13 @@ type Record struct {
 	Name        string    `json:"name"`
 	Description string    `json:"description,omitempty"`
 	Owner       string    `json:"owner"`
-	Versions    []Version `json:"versions"` // oldest first
+	CodeRef     string    `json:"code_ref,omitempty"` // the STORE that one with new code refers to; empty: the code is pinned
+	Versions    []Version `json:"versions"`           // oldest first
 	Active      int       `json:"active_version"`
 	Created     time.Time `json:"created"`
 	Updated     time.Time `json:"updated"`
 	Forgotten   bool      `json:"forgotten,omitempty"`
+	Cleared     bool      `json:"cleared,omitempty"` // nothing of a forgotten program is left
 }
 
 // MaxVersions is how many versions of a program are kept; the oldest that is not active goes first.

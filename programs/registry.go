@@ -24,6 +24,10 @@ type Config struct {
 	Folder    string                       // for images and machine code
 	CodePath  func(codeHash string) string // where a program's code is
 	Languages []Language
+	// Attach makes what requests need beside the version, once for each that is served.
+	Attach func(*Program, *Version) (any, error)
+	// Removed is called when a program was forgotten and nothing of it runs any more; after a restart once more.
+	Removed func(program string)
 	// Logged gets what programs log while they are loaded. The default is to drop it.
 	Logged func(program string, level int, text []byte)
 }
@@ -33,7 +37,7 @@ type Registry struct {
 	config  Config
 	builder *builder
 
-	programs sync.Map   // id → *Program
+	programs sync.Map // id → *Program
 }
 
 // A Program is one that was deployed. Its fields do not change.
@@ -45,14 +49,16 @@ type Program struct {
 	registry *Registry
 	record   atomic.Pointer[Record]
 	serving  atomic.Pointer[Serving]
-	opening  sync.Mutex
+	opening  sync.Mutex // while serving is made or replaced
+	changing sync.Mutex // from a change's preparation to its end
 	gone     bool
 }
 
 // Serving is the version that requests get. Its fields do not change.
 type Serving struct {
 	*Version
-	Guest *pool.Guest
+	Guest    *pool.Guest
+	Attached any // Config.Attach made it
 }
 
 // Open reads the records. Programs are made ready when they are first called. Close ends it.
@@ -78,7 +84,26 @@ func Open(config Config) (*Registry, error) {
 	if err == nil {
 		err = b.cache.keep(keys)
 	}
+	if err == nil {
+		err = r.finishRemovals()
+	}
 	return r, err
+}
+
+// finishRemovals tells, once more, of the programs that were forgotten before this start: the last run may have ended with
+// the process.
+func (r *Registry) finishRemovals() (err error) {
+	r.programs.Range(func(_, value any) bool {
+		p := value.(*Program)
+		if record := *p.Record(); record.Forgotten && !record.Cleared {
+			r.config.Removed(p.ID)
+			record.Cleared = true
+			p.record.Store(&record)
+			err = r.config.DB.Update(record.save)
+		}
+		return err == nil
+	})
+	return err
 }
 
 // Warm makes the languages' engines ready, which can take seconds the first time.
@@ -156,7 +181,7 @@ func (p *Program) Serving(ctx context.Context) (*Serving, error) {
 	if record.Forgotten || p.gone {
 		return nil, ErrForgotten
 	}
-	s, err := p.registry.open(ctx, p.ID, *record.ActiveVersion())
+	s, err := p.registry.open(ctx, p, *record.ActiveVersion())
 	if err != nil {
 		return nil, err
 	}
@@ -164,17 +189,22 @@ func (p *Program) Serving(ctx context.Context) (*Serving, error) {
 	return s, nil
 }
 
-func (r *Registry) open(ctx context.Context, id string, v Version) (*Serving, error) {
+func (r *Registry) open(ctx context.Context, p *Program, v Version) (*Serving, error) {
 	v.CodePath = r.config.CodePath(v.CodeHash)
 	spec, err := r.builder.open(ctx, &v, func(level int, text []byte) {
 		if r.config.Logged != nil {
-			r.config.Logged(id, level, text)
+			r.config.Logged(p.ID, level, text)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Serving{Version: &v, Guest: r.config.Pool.Add(spec)}, nil
+	s := &Serving{Version: &v, Guest: r.config.Pool.Add(spec)}
+	if s.Attached, err = r.config.Attach(p, &v); err != nil {
+		s.Guest.Remove(nil)
+		return nil, err
+	}
+	return s, nil
 }
 
 // retire ends what is served, for good.
@@ -183,12 +213,12 @@ func (p *Program) retire() {
 	defer p.opening.Unlock()
 	p.gone = true
 	if s := p.serving.Swap(nil); s != nil {
-		s.Guest.Remove()
+		s.Guest.Remove(nil)
 	}
 }
 
 // A Change of a program: Commit writes it within the caller's transaction, which may run it again; then either Applied puts
-// it in force or Dropped gives it up.
+// it in force or Dropped gives it up. Until then no other change of the program begins.
 type Change struct {
 	program *Program
 	record  *Record
@@ -199,28 +229,25 @@ type Change struct {
 // A Deployment is a program as it is to be.
 type Deployment struct {
 	ID, Name, Description, Owner string
+	CodeRef                      string  // as in Record
 	Version                      Version // without number
 }
 
-// Prepare builds a new program, or a new version of one. The caller serialises changes of one program. The error is a
+// Prepare builds a new program, or a new version of one. The caller serialises the first two of a program. The error is a
 // *BuildError if the program is at fault.
 func (r *Registry) Prepare(ctx context.Context, d Deployment) (*Change, error) {
-	serving, err := r.open(ctx, d.ID, d.Version)
-	if err != nil {
-		return nil, err
-	}
-	p, fresh := r.Lookup(d.ID), false
-	record := &Record{ID: d.ID, Owner: d.Owner, Created: d.Version.Created}
-	if p == nil {
-		fresh = true
-	} else {
-		record = p.Record()
-	}
-	next := record.with(d.Version)
-	next.Name, next.Description = d.Name, d.Description
-	*serving.Version = *next.ActiveVersion()
+	p := r.Lookup(d.ID)
+	fresh := p == nil
 	if fresh {
-		p = r.program(next)
+		p = r.program(&Record{ID: d.ID, Owner: d.Owner, Created: d.Version.Created})
+	}
+	p.changing.Lock()
+	next := p.Record().with(d.Version)
+	next.Name, next.Description, next.CodeRef = d.Name, d.Description, d.CodeRef
+	serving, err := r.open(ctx, p, *next.ActiveVersion())
+	if err != nil {
+		p.changing.Unlock()
+		return nil, err
 	}
 	return &Change{program: p, record: next, serving: serving, fresh: fresh}, nil
 }
@@ -231,20 +258,38 @@ func (r *Registry) PrepareRemoval(id string) (*Change, error) {
 	if p == nil {
 		return nil, fmt.Errorf("no program %s", id)
 	}
+	p.changing.Lock()
 	next := *p.Record()
 	next.Forgotten = true
 	next.Versions, next.Updated = nil, time.Now().UTC()
 	return &Change{program: p, record: &next}, nil
 }
 
-// Rollback serves an earlier version again; the one before the active one if version is 0. The caller serialises changes of
-// one program.
+// Rollback serves an earlier version again; the one before the active one if version is 0.
 func (r *Registry) Rollback(ctx context.Context, id string, version int) (*Record, error) {
 	p := r.Lookup(id)
-	if p == nil || p.Record().Forgotten {
+	if p == nil {
 		return nil, ErrForgotten
 	}
+	p.changing.Lock()
+	c, err := p.rollback(ctx, version)
+	if err != nil {
+		p.changing.Unlock()
+		return nil, err
+	}
+	if err := r.config.DB.Update(c.Commit); err != nil {
+		c.Dropped()
+		return nil, err
+	}
+	c.Applied()
+	return c.record, nil
+}
+
+func (p *Program) rollback(ctx context.Context, version int) (*Change, error) {
 	record := p.Record()
+	if record.Forgotten {
+		return nil, ErrForgotten
+	}
 	if version == 0 {
 		for _, v := range record.Versions {
 			if v.Number < record.Active {
@@ -259,19 +304,13 @@ func (r *Registry) Rollback(ctx context.Context, id string, version int) (*Recor
 	if to == nil {
 		return nil, fmt.Errorf("%w: %d; versions %d to %d are kept", ErrUnknownVersion, version, record.Versions[0].Number, record.Versions[len(record.Versions)-1].Number)
 	}
-	serving, err := r.open(ctx, id, *to)
+	serving, err := p.registry.open(ctx, p, *to)
 	if err != nil {
 		return nil, err
 	}
 	next := *record
 	next.Active, next.Updated = version, time.Now().UTC()
-	c := &Change{program: p, record: &next, serving: serving}
-	if err := r.config.DB.Update(c.Commit); err != nil {
-		c.Dropped()
-		return nil, err
-	}
-	c.Applied()
-	return &next, nil
+	return &Change{program: p, record: &next, serving: serving}, nil
 }
 
 // Commit writes the change.
@@ -280,6 +319,7 @@ func (c *Change) Commit(tx *kv.Txn) error { return c.record.save(tx) }
 // Applied puts the change in force: requests that begin from now on see it.
 func (c *Change) Applied() {
 	p := c.program
+	defer p.changing.Unlock()
 	p.opening.Lock()
 	before := p.record.Swap(c.record)
 	p.gone = c.serving == nil
@@ -288,18 +328,23 @@ func (c *Change) Applied() {
 	if c.fresh {
 		p.registry.programs.Store(p.ID, p)
 	}
-	if old != nil {
-		old.Guest.Remove()
-	}
+	var then func()
 	if c.serving == nil {
-		p.registry.sweep(before.Versions)
+		then = func() { p.registry.config.Removed(p.ID) }
+		defer p.registry.sweep(before.Versions)
+	}
+	if old != nil {
+		old.Guest.Remove(then)
+	} else if then != nil {
+		then()
 	}
 }
 
 // Dropped gives the change up.
 func (c *Change) Dropped() {
+	defer c.program.changing.Unlock()
 	if c.serving != nil {
-		c.serving.Guest.Remove()
+		c.serving.Guest.Remove(nil)
 	}
 	if c.fresh {
 		c.program.registry.sweep(c.record.Versions)

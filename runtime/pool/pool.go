@@ -80,6 +80,9 @@ type Guest struct {
 	waiting []chan struct{} // to run, first come first served
 	queued  bool
 	closed  bool
+	then    func()
+
+	finished bool
 }
 
 // Add makes a guest.
@@ -204,22 +207,26 @@ func (i *Instance) Release() {
 
 // finish unlocks the pool and closes the guest if it is the last use of a removed one.
 func (g *Guest) finish() {
-	done := g.closed && g.inUse == 0 && g.spec.Close != nil
-	closing := g.spec.Close
-	if done {
-		g.spec.Close = nil
-	}
+	last := g.closed && g.inUse == 0 && !g.finished
+	g.finished = g.finished || last
 	g.pool.mu.Unlock()
-	if done {
-		closing()
+	if !last {
+		return
+	}
+	if g.spec.Close != nil {
+		g.spec.Close()
+	}
+	if g.then != nil {
+		g.then()
 	}
 }
 
-// Remove lets no more runs of the guest begin; those under way end as they will. Idle instances go at once.
-func (g *Guest) Remove() {
+// Remove lets no more runs of the guest begin; those under way end as they will. Idle instances go at once. then, unless nil,
+// is called after Spec.Close.
+func (g *Guest) Remove(then func()) {
 	p := g.pool
 	p.mu.Lock()
-	g.closed = true
+	g.closed, g.then = true, then
 	for len(g.idle) > 0 {
 		p.evict(g.idle[len(g.idle)-1])
 	}

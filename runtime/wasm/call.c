@@ -190,7 +190,9 @@ int aleph_slot_global(aleph_slot *s, const char *name, size_t len, uint8_t *kind
     memcpy(value16, &raw, sizeof raw);
     return value.kind == WASMTIME_FUNCREF ? 0 : -2;
   }
-  memcpy(value16, &value.of, 16);
+  static const uint8_t sizes[] = {4, 8, 4, 8, 16};
+  memset(value16, 0, 16);
+  memcpy(value16, &value.of, sizes[value.kind]);
   return 0;
 }
 

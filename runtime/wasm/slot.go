@@ -355,3 +355,6 @@ func (s *Slot) TableFuncs(name string) ([]uintptr, error) {
 	}
 	return append([]uintptr(nil), unsafe.Slice((*uintptr)(raw), int(size))...), nil
 }
+
+// Knows says whether the guest still has that operation outstanding.
+func (s *Slot) Knows(ticket uint32) bool { return C.aleph_op_find(s.c, C.uint32_t(ticket)) != nil }

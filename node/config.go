@@ -1,0 +1,128 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/aleph-edge/aleph-edge/logs"
+)
+
+// Config is a node's configuration. Flags of "aleph node" map onto it.
+type Config struct {
+	// Listen is the address to serve, host:port. The default is 127.0.0.1:4020.
+	Listen string
+	// Data is the data folder. The default is aleph in the user's state folder.
+	Data string
+	// Memory is how many bytes the memories of all programs may grow by, together. The default is half of the machine's.
+	Memory int64
+	// Instances is how many instances of programs there can be at once. The default is what the machine's limits allow.
+	Instances int
+	// MaxBody is how many bytes the body of a request to a program may have. The default is 10 MiB.
+	MaxBody int
+	// Allow names the accounts that may deploy. The default is: any, if Listen is a loopback address.
+	Allow []string
+	// Open lets any account deploy on an address that is not a loopback address.
+	Open bool
+	// Grace is how long requests under way may take when the node stops. The default is 10 s.
+	Grace time.Duration
+	// Log is the node's own log. The default is to drop it.
+	Log *slog.Logger
+	// LogSink gets what programs log. The default is none.
+	LogSink func(program string, entry logs.Entry)
+}
+
+// An Error is a fault in the configuration or the machine, with what to do about it.
+type Error struct{ Text, Hint string }
+
+func (e *Error) Error() string { return e.Text }
+
+// DefaultListen is the address of a node that is given none.
+const DefaultListen = "127.0.0.1:4020"
+
+// DefaultData is the data folder of a node that is given none.
+func DefaultData() string {
+	state := os.Getenv("XDG_STATE_HOME")
+	if state == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "aleph-data"
+		}
+		state = filepath.Join(home, ".local", "state")
+	}
+	return filepath.Join(state, "aleph")
+}
+
+// validate fills in the defaults and tells all faults at once.
+func (c *Config) validate() error {
+	if c.Listen == "" {
+		c.Listen = DefaultListen
+	}
+	if c.Data == "" {
+		c.Data = DefaultData()
+	}
+	if c.MaxBody == 0 {
+		c.MaxBody = 10 << 20
+	}
+	if c.Grace == 0 {
+		c.Grace = 10 * time.Second
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	var faults []error
+	fault := func(text, hint string) { faults = append(faults, &Error{text, hint}) }
+	hostname, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		fault(fmt.Sprintf("--listen %q is not an address", c.Listen), "give host:port, as "+DefaultListen)
+	} else if !loopback(hostname) && len(c.Allow) == 0 && !c.Open {
+		fault("on "+c.Listen+", which others may reach, a node must be told who may deploy",
+			"name accounts with --allow-account 0x…, or let everyone deploy with --open")
+	}
+	for _, address := range c.Allow {
+		if !ethereumAddress(address) {
+			fault(fmt.Sprintf("--allow-account %q is not an address", address), "an address is 0x and 40 hexadecimal digits; see: aleph account show")
+		}
+	}
+	if c.Open && len(c.Allow) > 0 {
+		fault("--open and --allow-account contradict each other", "give one of them")
+	}
+	if c.Memory < 0 || c.MaxBody < 0 || c.Instances < 0 || c.Grace < 0 {
+		fault("--memory, --max-body, --instances and --grace must not be negative", "")
+	}
+	return errors.Join(faults...)
+}
+
+func ethereumAddress(s string) bool {
+	digits, ok := strings.CutPrefix(strings.ToLower(s), "0x")
+	return ok && len(digits) == 40 && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
+func loopback(hostname string) bool {
+	if hostname == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(hostname)
+	return ip != nil && ip.IsLoopback()
+}
+
+// open says whether any account may deploy.
+func (c *Config) open() bool { return len(c.Allow) == 0 }
+
+// allows says whether the account may deploy.
+func (c *Config) allows(address string) bool {
+	if c.open() {
+		return true
+	}
+	for _, a := range c.Allow {
+		if strings.EqualFold(a, address) {
+			return true
+		}
+	}
+	return false
+}

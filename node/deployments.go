@@ -1,0 +1,67 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/aleph-edge/aleph-edge/network"
+	"github.com/aleph-edge/aleph-edge/programs"
+)
+
+// deployments hands what messages ask for to the registry.
+type deployments struct{ node *Node }
+
+var _ network.ProgramHandler = (*deployments)(nil)
+
+// Prepare builds a program.
+func (d *deployments) Prepare(ctx context.Context, m network.Deployment) (network.Change, error) {
+	name, _ := m.Content.Metadata["name"].(string)
+	description, _ := m.Content.Metadata["description"].(string)
+	variables := map[string]string{}
+	for key, value := range m.Content.Variables {
+		variables[key] = value
+	}
+	codeRef := ""
+	if m.Content.Code.UseLatest {
+		codeRef = m.Content.Code.Ref
+	}
+	change, err := d.node.registry.Prepare(ctx, programs.Deployment{
+		ID: m.Program, Name: name, Description: description, Owner: m.Owner, CodeRef: codeRef,
+		Version: programs.Version{CodeRef: m.CodeRef, CodeHash: m.CodeHash, Encoding: string(m.Content.Code.Encoding),
+			Entrypoint: m.Content.Code.Entrypoint, Runtime: m.Content.Runtime.Ref, Memory: m.Content.Resources.Memory,
+			Timeout: m.Content.Resources.Seconds, Variables: variables, Message: m.Message, Created: time.Now().UTC()}})
+	var fault *programs.BuildError
+	if errors.As(err, &fault) {
+		hint := fault.Hint
+		if hint == "" {
+			hint = fault.Code.Hint
+		}
+		message := fault.Message
+		if fault.Stack != "" {
+			message += "\n" + fault.Stack
+		}
+		return nil, &network.Rejection{Code: fault.Code.Code, Message: message, Hint: hint}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return change, nil
+}
+
+// Remove ends a program.
+func (d *deployments) Remove(_ context.Context, id string) (network.Change, error) {
+	change, err := d.node.registry.PrepareRemoval(id)
+	if err != nil {
+		return nil, err
+	}
+	return change, nil
+}
+
+// drop drops a forgotten program's data and log. What it used stays.
+func (n *Node) drop(id string) {
+	err := errors.Join(n.db.DropStore(id), n.logs.Remove(id), n.meter.Remove(id))
+	if err != nil {
+		n.config.Log.Error("what a forgotten program had is not all dropped; the next start tries again", "program", id, "error", err)
+	}
+}

@@ -1,0 +1,307 @@
+// Package node puts the parts together: it opens the data folder, serves HTTP, and closes everything in order.
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/aleph-edge/aleph-edge/abi"
+	"github.com/aleph-edge/aleph-edge/api"
+	"github.com/aleph-edge/aleph-edge/host"
+	"github.com/aleph-edge/aleph-edge/kv"
+	"github.com/aleph-edge/aleph-edge/logs"
+	"github.com/aleph-edge/aleph-edge/network"
+	"github.com/aleph-edge/aleph-edge/programs"
+	"github.com/aleph-edge/aleph-edge/runtime/javascript"
+	"github.com/aleph-edge/aleph-edge/runtime/pool"
+	"github.com/aleph-edge/aleph-edge/runtime/wasm"
+	triggers "github.com/aleph-edge/aleph-edge/triggers/http"
+	"github.com/aleph-edge/aleph-edge/usage"
+)
+
+// Version is the node's, a part of /api/v0/node.
+const Version = "0.1.0"
+
+// Node is a running node.
+type Node struct {
+	config Config
+	id     string
+
+	db         *kv.DB
+	logs       *logs.Logs
+	meter      *usage.Meter
+	engine     *wasm.Engine
+	pool       *pool.Pool
+	registry   *programs.Registry
+	dispatcher *host.Dispatcher
+	trigger    *triggers.Trigger
+	network    *network.Node
+	server     *fasthttp.Server
+	listener   net.Listener
+
+	background context.CancelFunc
+	trimmed    chan struct{}
+}
+
+// Open opens the data folder and the address. Nothing is served until Serve. The error's Hint says what to do.
+func Open(config Config) (_ *Node, err error) {
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	n := &Node{config: config}
+	defer func() {
+		if err != nil {
+			n.close()
+		}
+	}()
+	if n.listener, err = net.Listen("tcp", config.Listen); err != nil {
+		return nil, listenError(config.Listen, err)
+	}
+	if err := os.MkdirAll(config.Data, 0o700); err != nil {
+		return nil, &Error{fmt.Sprintf("the data folder cannot be made: %v", err), "choose another with --data"}
+	}
+	if n.db, err = kv.Open(filepath.Join(config.Data, "db"), kv.Options{}); err != nil {
+		if errors.Is(err, kv.ErrInUse) {
+			return nil, &Error{"the data folder " + config.Data + " is in use by another node", "stop that node, or choose another folder with --data"}
+		}
+		return nil, err
+	}
+	if n.id, err = nodeID(n.db); err != nil {
+		return nil, err
+	}
+	if n.logs, err = logs.Open(filepath.Join(config.Data, "logs"), logs.Options{Sink: config.LogSink}); err != nil {
+		return nil, err
+	}
+	if n.meter, err = usage.Open(n.db, usage.Options{Log: config.Log}); err != nil {
+		return nil, err
+	}
+	if n.engine, err = wasm.NewEngine(wasm.Config{Memory: config.Memory, Slots: config.Instances}); err != nil {
+		return nil, &Error{err.Error(), "raise vm.max_map_count (sysctl) or the address space limit (ulimit -v), or give programs more with --memory"}
+	}
+	n.pool = pool.New(n.engine, pool.Config{Procs: runtime.GOMAXPROCS(0)})
+	n.dispatcher = host.New(host.Config{NodeID: n.id, Meter: n.meter, Logs: n.logs, Log: config.Log,
+		Stores: func(program string) kv.Store { return n.db.Store(program, kv.Quota{}) }})
+	if n.registry, err = programs.Open(programs.Config{DB: n.db, Engine: n.engine, Pool: n.pool, Folder: filepath.Join(config.Data, "images"),
+		CodePath:  func(hash string) string { return filepath.Join(config.Data, "blobs", hash) },
+		Languages: []programs.Language{{Name: "javascript", Runtimes: javascript.Runtimes(), Version: javascript.Version(), Module: javascript.Module}},
+		Attach:    n.dispatcher.Attach,
+		Removed:   n.drop,
+		Logged: func(program string, level int, text []byte) {
+			n.logs.Append(program, logs.Entry{Time: time.Now(), Level: logs.Level(level), Message: string(text)})
+		}}); err != nil {
+		return nil, err
+	}
+	if n.trigger, err = triggers.New(n.dispatcher, config.Log); err != nil {
+		return nil, err
+	}
+	if n.network, err = network.Open(n.db, config.Data, network.Options{Programs: &deployments{n}, Allow: config.allows, Log: config.Log}); err != nil {
+		return nil, err
+	}
+	handler := &api.API{Config: api.Config{NodeID: n.id, Version: Version, Open: config.open(), MaxBody: config.MaxBody,
+		Trigger: n.trigger, Programs: n.registry, Logs: n.logs, Meter: n.meter, Counters: n.Counters, Log: config.Log,
+		Messages: network.NewHandler(n.network, network.HandlerOptions{WriteError: api.WriteRejection, MaxFile: maxUpload}),
+		Requests: network.NewRequestVerifier(n.db, n.id, time.Now)}}
+	n.server = &fasthttp.Server{
+		Handler:                      handler.Handle,
+		ErrorHandler:                 protocolError(config.MaxBody),
+		Logger:                       serverLog{config.Log},
+		MaxRequestBodySize:           max(maxUpload, config.MaxBody),
+		ReadBufferSize:               16 << 10, // bounds the request's line and headers
+		ReadTimeout:                  time.Minute,
+		WriteTimeout:                 2 * time.Minute,
+		IdleTimeout:                  2 * time.Minute,
+		NoDefaultServerHeader:        true,
+		NoDefaultContentType:         true,
+		NoDefaultDate:                false,
+		DisablePreParseMultipartForm: true,
+		CloseOnShutdown:              true,
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	n.background, n.trimmed = cancel, make(chan struct{})
+	go n.trim(ctx)
+	return n, nil
+}
+
+// maxUpload bounds a form with a program's code: the code, and room for the message.
+const maxUpload = programs.MaxCode + 1<<20
+
+// Warm makes the language engines ready. It takes seconds the first time; a deploy or call that needs one waits for it.
+func (n *Node) Warm() error { return n.registry.Warm() }
+
+// Address is where the node listens.
+func (n *Node) Address() net.Addr { return n.listener.Addr() }
+
+// ID is the node's id; it stays with the data folder.
+func (n *Node) ID() string { return n.id }
+
+// Serve answers requests until the context ends, then lets those under way end, for up to the grace period, and closes the
+// node.
+func (n *Node) Serve(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- n.server.Serve(n.listener) }()
+	var err error
+	select {
+	case err = <-served:
+	case <-ctx.Done():
+		n.config.Log.Info("shutting down", "requests", n.dispatcher.InFlight())
+		n.logs.EndFollowers()
+		grace, cancel := context.WithTimeout(context.Background(), n.config.Grace)
+		err = n.server.ShutdownWithContext(grace)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			n.config.Log.Warn("requests were interrupted", "requests", n.dispatcher.InFlight())
+			n.dispatcher.Interrupt()
+			grace, cancel := context.WithTimeout(context.Background(), n.config.Grace)
+			err = n.server.ShutdownWithContext(grace)
+			cancel()
+		}
+	}
+	return errors.Join(err, n.close())
+}
+
+// close closes what is open, last opened first.
+func (n *Node) close() error {
+	var errs []error
+	if n.background != nil {
+		n.background()
+		<-n.trimmed
+	}
+	if n.listener != nil {
+		if err := n.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if n.network != nil {
+		n.network.Close()
+	}
+	if n.dispatcher != nil {
+		n.dispatcher.Close()
+	}
+	if n.trigger != nil {
+		errs = append(errs, n.trigger.Close())
+	}
+	if n.registry != nil {
+		errs = append(errs, n.registry.Close())
+	}
+	if n.engine != nil {
+		n.pool.Close()
+		errs = append(errs, n.engine.Close())
+	}
+	if n.meter != nil {
+		errs = append(errs, n.meter.Close())
+	}
+	if n.logs != nil {
+		errs = append(errs, n.logs.Close())
+	}
+	if n.db != nil {
+		errs = append(errs, n.db.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// idleTime is how long an instance may be idle before its memory is given back.
+const idleTime = 5 * time.Minute
+
+func (n *Node) trim(ctx context.Context) {
+	defer close(n.trimmed)
+	ticker := time.NewTicker(idleTime)
+	defer ticker.Stop()
+	for {
+		select {
+		case now := <-ticker.C:
+			n.pool.Trim(now)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Counters is what the node holds now.
+func (n *Node) Counters() map[string]int64 {
+	stats := n.pool.Stats()
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	counters := map[string]int64{
+		"goroutines":         int64(runtime.NumGoroutine()),
+		"instances_in_use":   int64(stats.InUse),
+		"instances_idle":     int64(stats.Idle),
+		"instances_limit":    int64(stats.Slots),
+		"invocations":        int64(n.dispatcher.InFlight()),
+		"guests_running":     int64(stats.Running),
+		"idle_bytes":         stats.Resident,
+		"memory_left_bytes":  n.engine.Budget(),
+		"heap_bytes":         int64(memory.HeapAlloc),
+		"operations_waiting": int64(n.dispatcher.Operations()),
+	}
+	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
+		counters["descriptors"] = int64(len(entries))
+	}
+	if entries, err := os.ReadDir("/proc/self/task"); err == nil {
+		counters["threads"] = int64(len(entries))
+	}
+	return counters
+}
+
+// nodeID reads the node's id from the database, or makes it.
+func nodeID(db *kv.DB) (id string, err error) {
+	const key = "node/id"
+	err = db.Update(func(tx *kv.Txn) error {
+		stored, found, err := tx.Get(key)
+		if err != nil || found {
+			id = string(stored)
+			return err
+		}
+		var fresh [16]byte
+		if _, err := rand.Read(fresh[:]); err != nil {
+			return err
+		}
+		id = hex.EncodeToString(fresh[:])
+		return tx.Set(key, []byte(id))
+	})
+	return id, err
+}
+
+// protocolError answers requests that cannot be read.
+func protocolError(maxBody int) func(ctx *fasthttp.RequestCtx, err error) {
+	return func(ctx *fasthttp.RequestCtx, err error) {
+		var small *fasthttp.ErrSmallBuffer
+		switch {
+		case errors.Is(err, fasthttp.ErrBodyTooLarge):
+			triggers.WriteError(ctx, abi.ErrBodyTooLarge, fmt.Sprintf("the limit is %d bytes", maxBody), nil)
+		case errors.As(err, &small):
+			triggers.WriteErrorText(ctx, fasthttp.StatusRequestHeaderFieldsTooLarge, "headers_too_large", "the request's line and headers are over 16 KiB", "", nil)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			triggers.WriteErrorText(ctx, fasthttp.StatusRequestTimeout, "request_timeout", "the request did not arrive within a minute", "", nil)
+		default:
+			triggers.WriteError(ctx, abi.ErrBadRequest, "", nil)
+		}
+		ctx.SetConnectionClose()
+	}
+}
+
+// serverLog takes what fasthttp says; clients that misbehave are no news.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Printf(format string, args ...any) {
+	l.log.Debug("http", "message", strings.TrimSpace(fmt.Sprintf(format, args...)))
+}
+
+func listenError(address string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &Error{"the address " + address + " is in use", "stop what listens there, or choose another with --listen"}
+	}
+	return &Error{fmt.Sprintf("the node cannot listen on %s: %v", address, err), "give an address of this machine and a port with --listen"}
+}

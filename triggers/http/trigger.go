@@ -1,0 +1,190 @@
+// Package http turns HTTP requests into events and replies into HTTP responses.
+package http
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/aleph-edge/aleph-edge/abi"
+	"github.com/aleph-edge/aleph-edge/host"
+	"github.com/aleph-edge/aleph-edge/programs"
+)
+
+// A Trigger answers requests with programs. All methods may be called at once.
+type Trigger struct {
+	dispatcher *host.Dispatcher
+	watcher    *watcher
+	life       context.Context // of programs that are made ready by a request
+	end        context.CancelFunc
+}
+
+// New makes a trigger. Close it when no request is under way.
+func New(dispatcher *host.Dispatcher, log *slog.Logger) (*Trigger, error) {
+	w, err := newWatcher(log)
+	if err != nil {
+		return nil, err
+	}
+	t := &Trigger{dispatcher: dispatcher, watcher: w}
+	t.life, t.end = context.WithCancel(context.Background())
+	return t, nil
+}
+
+// Close ends the watching of connections.
+func (t *Trigger) Close() error {
+	t.end()
+	return t.watcher.close()
+}
+
+// Serve answers a request with the program. path is what follows the program's address, not decoded; query has no "?". Both
+// are views of the request.
+func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, path, query []byte) {
+	inv, failed := t.dispatcher.Begin(t.life, program, abi.KindHTTP, 1, caller{t.watcher, ctx})
+	if failed != nil {
+		WriteError(ctx, failed.Row, failed.Detail, nil)
+		return
+	}
+	defer inv.End()
+	e := abi.Bytes(inv.Event, abi.TagMethod, ctx.Method())
+	if len(path) == 0 {
+		e = abi.Bytes(e, abi.TagPath, "/")
+	} else {
+		e = abi.Bytes(e, abi.TagPath, path)
+	}
+	e = abi.Bytes(e, abi.TagQuery, query)
+	for name, value := range ctx.Request.Header.All() {
+		from := len(e) + 12
+		e = abi.Pair(e, abi.TagHeader, name, value)
+		lower(e[from : from+len(name)])
+	}
+	inv.Event = abi.Bytes(e, abi.TagBody, ctx.Request.Body())
+
+	reply, failed := inv.Run()
+	if failed == nil && !headersFit(reply) {
+		failed = &host.Error{Row: abi.ErrInvalidReply, Detail: "a header's name or value has characters that HTTP does not allow"}
+	}
+	header := &ctx.Response.Header
+	header.SetCanonical(headerProgram, view(program.ID))
+	header.SetCanonical(headerCodeRef, view(inv.Serving().CodeRef))
+	header.SetCanonical(headerRequest, inv.ID[:])
+	if failed != nil {
+		WriteError(ctx, failed.Row, failed.Detail, inv.ID[:])
+		return
+	}
+	ctx.Response.SetStatusCode(reply.Status)
+	for name, value := range reply.Headers {
+		if !connectionHeader(name) {
+			header.AddBytesKV(name, value)
+		}
+	}
+	ctx.Response.SetBody(reply.Body)
+}
+
+var (
+	headerProgram = []byte("Aleph-Program-Itemhash")
+	headerCodeRef = []byte("Aleph-Program-Code-Ref")
+	headerRequest = []byte("Aleph-Request-Id")
+)
+
+func view(s string) []byte { return []byte(s) }
+
+// connectionHeader names what belongs to the connection, which is the node's.
+func connectionHeader(name []byte) bool {
+	switch len(name) {
+	case 2:
+		return equalFold(name, "te")
+	case 7:
+		return equalFold(name, "trailer") || equalFold(name, "upgrade")
+	case 10:
+		return equalFold(name, "connection") || equalFold(name, "keep-alive")
+	case 14:
+		return equalFold(name, "content-length")
+	case 17:
+		return equalFold(name, "transfer-encoding")
+	}
+	return false
+}
+
+func equalFold(b []byte, lowerCase string) bool {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if c != lowerCase[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// headersFit checks the reply's headers against RFC 9110: names are tokens, values have no control characters.
+func headersFit(reply *abi.Response) bool {
+	for name, value := range reply.Headers {
+		if len(name) == 0 {
+			return false
+		}
+		for _, c := range name {
+			if !token[c] {
+				return false
+			}
+		}
+		for _, c := range value {
+			if c < ' ' && c != '\t' || c == 0x7f {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// token marks the characters of RFC 9110's tokens.
+var token = func() (t [256]bool) {
+	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
+		t[c] = true
+	}
+	return t
+}()
+
+func lower(b []byte) {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+}
+
+// WriteError answers with a row of the table of errors. detail and requestID may be empty.
+func WriteError(ctx *fasthttp.RequestCtx, row *abi.Error, detail string, requestID []byte) {
+	text := row.Text
+	if detail != "" {
+		text += ": " + detail
+	}
+	WriteErrorText(ctx, row.Status, row.Code, text, row.Hint, requestID)
+}
+
+// WriteErrorText answers with an error in the form that all of the node's have.
+func WriteErrorText(ctx *fasthttp.RequestCtx, status int, code, message, hint string, requestID []byte) {
+	var body struct {
+		Error struct {
+			Code      string `json:"code"`
+			Message   string `json:"message"`
+			Hint      string `json:"hint,omitempty"`
+			RequestID string `json:"request_id,omitempty"`
+		} `json:"error"`
+	}
+	body.Error.Code, body.Error.Message, body.Error.Hint, body.Error.RequestID = code, message, hint, string(requestID)
+	ctx.Response.ResetBody()
+	ctx.Response.SetStatusCode(status)
+	ctx.Response.Header.SetContentType("application/json")
+	if status == fasthttp.StatusServiceUnavailable {
+		ctx.Response.Header.Set("Retry-After", "1")
+	}
+	encoder := json.NewEncoder(ctx.Response.BodyWriter())
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(&body) // into memory
+}
+
+var _ io.Closer = (*Trigger)(nil)
