@@ -85,10 +85,13 @@ func (b *Blobs) Read(hash string) ([]byte, error) {
 }
 
 // Put stores bytes and returns their hash. A new blob is loose until it is held.
-func (b *Blobs) Put(content []byte) (hash string, err error) {
+func (b *Blobs) Put(content []byte) (hash string, err error) { return b.put(content, false) }
+
+// put is Put; held says whether the blob is held from the start, to be released later.
+func (b *Blobs) put(content []byte, held bool) (hash string, err error) {
 	sum := sha256.Sum256(content)
 	hash = hex.EncodeToString(sum[:])
-	if _, there := b.Has(hash); there {
+	if b.keep(hash, held) {
 		return hash, nil
 	}
 	temporary, err := b.write(content)
@@ -97,13 +100,15 @@ func (b *Blobs) Put(content []byte) (hash string, err error) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if _, there := b.Has(hash); there {
+	if b.keepLocked(hash, held) { // another call was faster
 		return hash, os.Remove(temporary)
 	}
 	if err := os.Rename(temporary, b.Path(hash)); err != nil {
 		return "", errors.Join(fmt.Errorf("store blob: %w", err), os.Remove(temporary))
 	}
-	b.loosen(hash, int64(len(content)))
+	if !held {
+		b.loosen(hash, int64(len(content)))
+	}
 	if err := b.sync(); err != nil {
 		return "", fmt.Errorf("store blob: %w", err)
 	}
@@ -133,13 +138,22 @@ func (b *Blobs) sync() error {
 }
 
 // hold keeps a blob from being removed as a loose one; false if it is not there.
-func (b *Blobs) hold(hash string) bool {
+func (b *Blobs) hold(hash string) bool { return b.keep(hash, true) }
+
+// keep reports whether a blob is there, and holds it if held.
+func (b *Blobs) keep(hash string, held bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.keepLocked(hash, held)
+}
+
+func (b *Blobs) keepLocked(hash string, held bool) bool {
 	if _, there := b.Has(hash); !there {
 		return false
 	}
-	b.tighten(hash)
+	if held {
+		b.tighten(hash)
+	}
 	return true
 }
 

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -165,7 +167,8 @@ func (c *Program) checkVariables() error {
 	if err := checkCount("content.variables", len(c.Variables), MaxVariables); err != nil {
 		return err
 	}
-	for name, value := range c.Variables {
+	for _, name := range slices.Sorted(maps.Keys(c.Variables)) {
+		value := c.Variables[name]
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.Contains(value, "\x00") {
 			return reject(CodeInvalidFormat, "content.variables", "%q: a name must not be empty or contain =, and neither may contain NUL", shorten(name))
 		}
@@ -280,7 +283,8 @@ func checkKeys(text []byte, form reflect.Type, path string) error {
 		name, _, _ := strings.Cut(form.Field(i).Tag.Get("json"), ",")
 		fields[name] = form.Field(i).Type
 	}
-	for key, value := range object {
+	for _, key := range slices.Sorted(maps.Keys(object)) {
+		value := object[key]
 		if field, known := fields[key]; known {
 			if err := checkKeys(value, field, path+"."+key); err != nil {
 				return err
@@ -290,7 +294,7 @@ func checkKeys(text []byte, form reflect.Type, path string) error {
 		if strict[form] {
 			return reject(CodeInvalidFormat, path, "has the unknown key %q", shorten(key))
 		}
-		for name := range fields {
+		for name := range fields { // at most one matches
 			if strings.EqualFold(name, key) {
 				return reject(CodeInvalidFormat, path, "has the unknown key %q; did you mean %q?", shorten(key), name)
 			}

@@ -22,13 +22,15 @@ type codeVersion struct {
 
 func (c *codeState) latest() codeVersion { return c.Versions[len(c.Versions)-1] }
 
-// version finds one of the versions; false if the STORE is not among them.
-func (c *codeState) version(store string) (codeVersion, bool) {
-	i := slices.IndexFunc(c.Versions, func(v codeVersion) bool { return v.Store == store })
-	if i < 0 {
-		return codeVersion{}, false
+// maxHistory bounds the messages that a history lists, so that it fits into a record. The first one stays; of the others
+// the oldest leave the list. They are still there, but no longer go when the first one is forgotten.
+const maxHistory = 1000
+
+func appendBounded[T any](history []T, last T) []T {
+	if len(history) >= maxHistory {
+		history = slices.Delete(history, 1, 2)
 	}
-	return c.Versions[i], true
+	return append(history, last)
 }
 
 // programState is what the messages say of a program; the program itself is kept by the ProgramHandler.
@@ -57,7 +59,7 @@ func (p *plan) store(ctx context.Context, c *Store) error {
 	if latest := code.latest(); c.Time < latest.Time {
 		return reject(CodeSuperseded, "content.time", "%.3f is before %.3f, the time of the version in force (%s)", c.Time, latest.Time, latest.Store)
 	}
-	code.Versions = append(code.Versions, version)
+	code.Versions = appendBounded(code.Versions, version)
 	p.write(func(tx *kv.Txn) error { return save(tx, codeKey(c.Ref), code) })
 	return p.updateFollowers(ctx, c, version)
 }
@@ -180,7 +182,7 @@ func (p *plan) prepare(ctx context.Context, d Deployment, code codeVersion) erro
 // program plans a PROGRAM: a new program, or new settings of one that it replaces.
 func (p *plan) program(ctx context.Context, c *Program) error {
 	n, hash := p.node, p.record.Message.ItemHash
-	root, err := n.rootOf(c.Code.Ref)
+	root, code, err := n.codeOf(c.Code.Ref)
 	if err != nil {
 		return err
 	}
@@ -190,9 +192,12 @@ func (p *plan) program(ctx context.Context, c *Program) error {
 		id = c.Replaces
 	}
 	p.lock(lockProgram, id)
-	code, err := n.codeOf(root, c)
+	latest, err := n.latestCode(root, c.Code.Ref)
 	if err != nil {
 		return err
+	}
+	if c.Code.UseLatest {
+		code = latest
 	}
 	state := &programState{Owner: c.Address}
 	if c.Replaces != "" {
@@ -201,7 +206,7 @@ func (p *plan) program(ctx context.Context, c *Program) error {
 		}
 	}
 	oldRoot := state.Code
-	state.Messages, state.Time, state.Code = append(state.Messages, hash), c.Time, root
+	state.Messages, state.Time, state.Code = appendBounded(state.Messages, hash), c.Time, root
 	p.write(func(tx *kv.Txn) error {
 		if oldRoot != "" {
 			if err := tx.Delete(followerKey(oldRoot, id)); err != nil {
@@ -216,8 +221,9 @@ func (p *plan) program(ctx context.Context, c *Program) error {
 	return p.prepare(ctx, Deployment{Program: id, Owner: state.Owner, Content: c, Time: c.Time}, code)
 }
 
-// rootOf is the item hash of the first STORE of the file that a STORE names. A STORE that has not come is waited for.
-func (n *Node) rootOf(ref string) (root string, err error) {
+// codeOf is the version of a file that a STORE holds, and the item hash of the first STORE of that file. A STORE that has
+// not come is waited for.
+func (n *Node) codeOf(ref string) (root string, version codeVersion, err error) {
 	var message *Message
 	err = n.db.View(func(tx *kv.Txn) error {
 		r, found, err := load[Record](tx, messageKey(ref))
@@ -236,35 +242,35 @@ func (n *Node) rootOf(ref string) (root string, err error) {
 		return nil
 	})
 	if err != nil {
-		return "", err
+		return "", codeVersion{}, err
 	}
 	var store Store
 	if err := n.readContent(message, &store); err != nil {
-		return "", err
+		return "", codeVersion{}, err
 	}
+	root = ref
 	if store.Ref != "" {
-		return store.Ref, nil
+		root = store.Ref
 	}
-	return ref, nil
+	return root, codeVersion{Store: ref, File: store.ItemHash, Time: store.Time}, nil
 }
 
-// codeOf is the version of a file that a program asks for. The file is locked.
-func (n *Node) codeOf(root string, c *Program) (version codeVersion, err error) {
+// latestCode is the latest version of a file, and makes sure that ref, one of its versions, was not forgotten before the
+// file was locked.
+func (n *Node) latestCode(root, ref string) (version codeVersion, err error) {
 	err = n.db.View(func(tx *kv.Txn) error {
 		code, found, err := load[codeState](tx, codeKey(root))
 		if err != nil {
 			return err
 		}
-		if found && c.Code.UseLatest {
-			version = code.latest()
-			return nil
+		r, _, err := load[Record](tx, messageKey(ref))
+		if err != nil {
+			return err
 		}
-		if found {
-			version, found = code.version(c.Code.Ref)
+		if !found || r == nil || r.Status != StatusProcessed {
+			return reject(CodeRefNotFound, "content.code.ref", "message %s is forgotten", ref)
 		}
-		if !found {
-			return reject(CodeRefNotFound, "content.code.ref", "message %s is forgotten", c.Code.Ref)
-		}
+		version = code.latest()
 		return nil
 	})
 	return version, err

@@ -279,3 +279,13 @@ func (w *world) locksFree() {
 		w.t.Errorf("locks held: %v", held)
 	}
 }
+
+func TestHistoryIsBounded(t *testing.T) {
+	var history []int
+	for i := range maxHistory + 5 {
+		history = appendBounded(history, i)
+	}
+	if len(history) != maxHistory || history[0] != 0 || history[1] != 6 || history[maxHistory-1] != maxHistory+4 {
+		t.Errorf("%d entries: %v … %v", len(history), history[:2], history[maxHistory-1])
+	}
+}

@@ -155,16 +155,23 @@ func (n *Node) programMembers(tx *kv.Txn, named *forgotten) ([]string, error) {
 	if err := n.readContent(named.record.Message, program); err != nil {
 		return nil, err
 	}
+	id := hash
 	if program.Replaces != "" {
-		named.partOf = program.Replaces
-		return []string{hash}, nil
+		id = program.Replaces
 	}
-	named.program = hash
-	state, found, err := load[programState](tx, programKey(hash))
-	if err != nil || !found {
-		return nil, notThere(err, programKey(hash))
+	state, found, err := load[programState](tx, programKey(id))
+	switch {
+	case err != nil:
+		return nil, err
+	case !found && id == hash:
+		return nil, notThere(nil, programKey(id))
+	case id == hash:
+		named.program = id
+		return state.Messages, nil
+	case found:
+		named.partOf = id
 	}
-	return state.Messages, nil
+	return []string{hash}, nil
 }
 
 // codeMembers completes a STORE in force: forgetting the first STORE of a file takes those that amend it along.

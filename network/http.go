@@ -165,31 +165,12 @@ func (h *Handler) AddFile(ctx *fasthttp.RequestCtx) {
 		h.fail(ctx, err)
 		return
 	}
-	hash, err := h.node.Upload(u.file)
+	status, err := h.node.acceptUpload(context.Background(), u)
 	if err != nil {
 		h.fail(ctx, err)
 		return
 	}
-	status, err := h.node.Accept(context.Background(), u.message)
-	if err != nil {
-		h.fail(ctx, err)
-		return
-	}
-	writeJSON(ctx, httpStatus(status), fileAnswer{"success", hash, u.name, len(u.file)})
-}
-
-// mayUpload checks what can be checked of an upload before its file is stored.
-func (n *Node) mayUpload(u *upload) error {
-	if err := u.message.checkEnvelope(n.options.Now()); err != nil {
-		return err
-	}
-	if err := u.message.Verify(); err != nil {
-		return err
-	}
-	if err := n.checkSender(u.message, u.store); err != nil {
-		return err
-	}
-	return n.checkAllowed(u.store)
+	writeJSON(ctx, httpStatus(status), fileAnswer{"success", u.store.ItemHash, u.name, len(u.file)})
 }
 
 // AddJSON answers POST /api/v0/storage/add_json: the content of a message that is too large to be inline. It is kept as

@@ -21,7 +21,9 @@ func TestMain(m *testing.M) {
 		runKilled(folder, os.Getenv(killedAtEnvironment))
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, // what fasthttp leaves to end by itself some seconds after a server
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
 func TestPending(t *testing.T) {

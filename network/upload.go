@@ -2,6 +2,7 @@ package network
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -38,23 +39,22 @@ func parseUpload(contentType string, body []byte) (*upload, error) {
 		if err != nil {
 			return nil, reject(CodeInvalidFormat, "", "the multipart body is broken: %v", err)
 		}
-		content := []byte{} // not nil: the part is there
-		for field, target := range map[string]*[]byte{"metadata": &metadata, "file": &u.file} {
-			if part.FormName() != field {
-				continue
-			}
-			if *target != nil {
-				return nil, reject(CodeInvalidFormat, field, "is there twice")
-			}
-			if field == "file" {
-				u.name = part.FileName()
-			}
-			rest, err := io.ReadAll(part)
-			if err != nil {
-				return nil, reject(CodeInvalidFormat, "", "the multipart body is broken: %v", err)
-			}
-			*target = append(content, rest...)
+		target := &metadata
+		switch part.FormName() {
+		case "metadata":
+		case "file":
+			target, u.name = &u.file, part.FileName()
+		default:
+			continue
 		}
+		if *target != nil {
+			return nil, reject(CodeInvalidFormat, part.FormName(), "is there twice")
+		}
+		content, err := io.ReadAll(part)
+		if err != nil {
+			return nil, reject(CodeInvalidFormat, "", "the multipart body is broken: %v", err)
+		}
+		*target = content // never nil, even if empty
 	}
 	return nil, reject(CodeInvalidFormat, "", "the form has more than %d parts", maxParts)
 }
@@ -110,4 +110,32 @@ func decodeEnvelope(text []byte, root string) (*Message, error) {
 		return nil, reject(CodeInvalidFormat, root, `has no "message"`)
 	}
 	return DecodeMessage(envelope.Message)
+}
+
+// mayUpload checks what can be checked of an upload before its file is stored.
+func (n *Node) mayUpload(u *upload) error {
+	if err := u.message.checkEnvelope(n.options.Now()); err != nil {
+		return err
+	}
+	if err := u.message.Verify(); err != nil {
+		return err
+	}
+	if err := n.checkSender(u.message, u.store); err != nil {
+		return err
+	}
+	return n.checkAllowed(u.store)
+}
+
+// acceptUpload stores a file and accepts its message. The file stays if the message needs it.
+func (n *Node) acceptUpload(ctx context.Context, u *upload) (Status, error) {
+	hash, err := n.blobs.put(u.file, true)
+	if err != nil {
+		return "", err
+	}
+	status, err := n.Accept(ctx, u.message)
+	unlock := n.locks.lock(lockFile, hash)
+	n.settleFiles([]string{hash}, (*Blobs).release)
+	unlock()
+	n.wake(waitsForFile(hash))
+	return status, err
 }
