@@ -289,3 +289,8 @@ func taken(text *C.char) error {
 }
 
 func bytesOf(b []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(b))) }
+
+// setBudget is for tests: what memories may still grow by.
+func (e *Engine) setBudget(bytes int64) {
+	atomic.StoreInt64((*int64)(unsafe.Pointer(&e.c.budget)), bytes)
+}

@@ -188,7 +188,7 @@ static wasm_trap_t *op_poll(void *env, wasmtime_caller_t *caller, wasmtime_val_r
 
 static bool op_waited(void *env) {
   aleph_slot *s = env;
-  int64_t answer = report(s, s->waiting_for);
+  int64_t answer = s->fault ? 1 : report(s, s->waiting_for); // a violation traps when the wait is over
   if (!answer) return false;
   s->wait_result->kind = WASMTIME_I64;
   s->wait_result->of.i64 = answer;
