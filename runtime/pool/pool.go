@@ -222,11 +222,13 @@ func (g *Guest) finish() {
 }
 
 // Remove lets no more runs of the guest begin; those under way end as they will. Idle instances go at once. then, unless nil,
-// is called after Spec.Close.
+// is called after Spec.Close. Only the first call counts.
 func (g *Guest) Remove(then func()) {
 	p := g.pool
 	p.mu.Lock()
-	g.closed, g.then = true, then
+	if !g.closed {
+		g.closed, g.then = true, then
+	}
 	for len(g.idle) > 0 {
 		p.evict(g.idle[len(g.idle)-1])
 	}
