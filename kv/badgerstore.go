@@ -143,7 +143,7 @@ func (s *badgerStore) Set(key string, v Value, ttl uint64) error {
 		if err != nil {
 			return err
 		}
-		return b.put(s.space, s.quota, key, old, stored, entry{v, expiry(b.now, ttl)})
+		return b.put(s.space, s.quota, key, old, stored, entry{v, b.expiry(ttl)})
 	})
 }
 
@@ -237,7 +237,7 @@ func (s *badgerStore) swap(key string, current *Value, v Value, ttl uint64) (swa
 			return nil
 		}
 		swapped = true
-		return b.put(s.space, s.quota, key, old, stored, entry{v, expiry(b.now, ttl)})
+		return b.put(s.space, s.quota, key, old, stored, entry{v, b.expiry(ttl)})
 	})
 	return swapped && err == nil, changed, err
 }
@@ -345,12 +345,4 @@ func checkProgram(program string) error {
 		return fail(ErrInvalidArgument, "program: %q, must be 1 to %d bytes of UTF-8 without \"/\"", program, maxProgramName)
 	}
 	return nil
-}
-
-// expiry is when a TTL of so many seconds that begins now ends; 0 for none.
-func expiry(now int64, ttl uint64) int64 {
-	if ttl == 0 {
-		return 0
-	}
-	return now + int64(ttl)*1000
 }

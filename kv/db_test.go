@@ -17,16 +17,16 @@ import (
 )
 
 // clock is a time that the test moves.
-type clock struct{ ms atomic.Int64 }
+type clock struct{ ns atomic.Int64 }
 
 func newClock() *clock {
 	c := new(clock)
-	c.ms.Store(1_700_000_000_000)
+	c.ns.Store(1_700_000_000_000_000_000)
 	return c
 }
 
-func (c *clock) now() time.Time          { return time.UnixMilli(c.ms.Load()) }
-func (c *clock) advance(d time.Duration) { c.ms.Add(d.Milliseconds()) }
+func (c *clock) now() time.Time          { return time.Unix(0, c.ns.Load()) }
+func (c *clock) advance(d time.Duration) { c.ns.Add(int64(d)) }
 
 func open(t testing.TB, dir string, opts Options) *DB {
 	t.Helper()
@@ -43,11 +43,16 @@ func open(t testing.TB, dir string, opts Options) *DB {
 	return db
 }
 
-// count adds up what is stored for program, expired or not, and checks that nothing else is.
-func count(t testing.TB, db *DB, program string) (u Usage) {
+// checkUsage returns the usage recorded for program, and fails unless it is that of what is stored, expired or not, and
+// nothing else is stored.
+func checkUsage(t testing.TB, db *DB, program string) (recorded Usage) {
 	t.Helper()
 	s := spaceOf(program)
-	err := db.read(func(txn *badger.Txn) error {
+	err := db.read(func(txn *badger.Txn) (err error) {
+		if recorded, err = readUsage(txn, s); err != nil {
+			return err
+		}
+		var u Usage
 		tails, indexed := 0, 0
 		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte(s)})
 		defer it.Close()
@@ -91,23 +96,13 @@ func count(t testing.TB, db *DB, program string) (u Usage) {
 		if tails != 0 || indexed != 0 {
 			t.Errorf("%d tails and %d index keys more or less than entries", tails, indexed)
 		}
+		if u != recorded {
+			t.Errorf("usage of %s: %+v recorded, %+v stored", program, recorded, u)
+		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	return u
-}
-
-// checkUsage fails unless the usage recorded for program is what is stored.
-func checkUsage(t testing.TB, db *DB, program string) Usage {
-	t.Helper()
-	recorded, err := db.Usage(program)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if stored := count(t, db, program); stored != recorded {
-		t.Errorf("usage of %s: %+v recorded, %+v stored", program, recorded, stored)
 	}
 	return recorded
 }

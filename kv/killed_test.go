@@ -78,7 +78,7 @@ func TestKilled(t *testing.T) {
 	}
 	dir := t.TempDir()
 	for range times {
-		acknowledged := runChild(t, dir, 20+rand.IntN(400))
+		acknowledged := runChild(t, dir, 20+rand.IntN(150))
 		verifyKilled(t, dir, acknowledged)
 		if t.Failed() {
 			return

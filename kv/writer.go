@@ -182,7 +182,8 @@ func (w *writer) transact(fn func(*batch) error) ([]change, error) {
 	}
 	t := w.db.badger.NewTransaction(true)
 	defer t.Discard()
-	b := &batch{txn: t, now: w.db.now().UnixMilli(), usage: make(map[space]Usage), due: w.due}
+	start := w.db.now()
+	b := &batch{txn: t, start: start, now: start.UnixMilli(), usage: make(map[space]Usage), due: w.due}
 	if err := fn(b); err != nil {
 		return nil, err
 	}
@@ -247,11 +248,20 @@ func (w *writer) expired(t *badger.Txn, now int64) (keys [][]byte, next int64, e
 // batch is one transaction of the writer being made.
 type batch struct {
 	txn     *badger.Txn
-	now     int64 // Unix milliseconds
+	start   time.Time
+	now     int64 // start in Unix milliseconds, rounded down
 	usage   map[space]Usage
 	changes []change
 	due     int64
 	scratch []byte
+}
+
+// expiry is when a TTL of so many seconds that begins now ends, never early; 0 for none.
+func (b *batch) expiry(ttl uint64) int64 {
+	if ttl == 0 {
+		return 0
+	}
+	return b.start.Add(time.Millisecond-1).UnixMilli() + int64(ttl)*1000
 }
 
 // load reads what is stored under k, expired or not; the zero entry and false if nothing is. Its data is valid until the next load.
