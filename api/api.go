@@ -3,6 +3,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/base32"
 	"encoding/hex"
 	"encoding/json"
@@ -23,6 +24,7 @@ import (
 
 // Config is what an API is made of. All are required.
 type Config struct {
+	Life     context.Context // ends what streams without end
 	NodeID   string
 	Version  string
 	Open     bool // any account may deploy

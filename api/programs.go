@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -157,4 +158,45 @@ func (a *API) logs(ctx *fasthttp.RequestCtx, p *programs.Program) {
 	a.follow(ctx, p, n)
 }
 
-var _ = bufio.NewWriter
+const (
+	followPause = 15 * time.Second // without entries, after which an empty line shows that the connection still holds
+	followStall = time.Minute      // that a client may take to read
+)
+
+// follow streams the program's log until the client goes or the node stops.
+func (a *API) follow(ctx *fasthttp.RequestCtx, p *programs.Program, n int) {
+	life, end := context.WithCancel(a.Life)
+	entries, err := a.Logs.Follow(life, p.ID, n)
+	if err != nil {
+		end()
+		a.internal(ctx, err)
+		return
+	}
+	conn := ctx.Conn()
+	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
+		defer end()
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		pause := time.NewTicker(followPause)
+		defer pause.Stop()
+		for {
+			var err error
+			select {
+			case entry, more := <-entries:
+				if !more {
+					return
+				}
+				err = encoder.Encode(&entry)
+			case <-pause.C:
+				err = w.WriteByte('\n')
+			}
+			if err == nil && len(entries) == 0 {
+				_ = conn.SetWriteDeadline(time.Now().Add(followStall)) // a closed connection fails in Flush
+				err = w.Flush()
+			}
+			if err != nil {
+				return
+			}
+		}
+	})
+}

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -75,8 +74,8 @@ func (c *Config) validate() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	var faults []error
-	fault := func(text, hint string) { faults = append(faults, &Error{text, hint}) }
+	var texts, hints []string
+	fault := func(text, hint string) { texts, hints = append(texts, text), append(hints, hint) }
 	hostname, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
 		fault(fmt.Sprintf("--listen %q is not an address", c.Listen), "give host:port, as "+DefaultListen)
@@ -95,7 +94,10 @@ func (c *Config) validate() error {
 	if c.Memory < 0 || c.MaxBody < 0 || c.Instances < 0 || c.Grace < 0 {
 		fault("--memory, --max-body, --instances and --grace must not be negative", "")
 	}
-	return errors.Join(faults...)
+	if len(texts) == 0 {
+		return nil
+	}
+	return &Error{strings.Join(texts, "\n"), strings.Join(hints, "\n")}
 }
 
 func ethereumAddress(s string) bool {

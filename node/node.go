@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -52,8 +53,9 @@ type Node struct {
 	server     *fasthttp.Server
 	listener   net.Listener
 
-	background context.CancelFunc
-	trimmed    chan struct{}
+	life context.Context // ends when the node begins to stop
+	end  context.CancelFunc
+	work sync.WaitGroup // of the goroutines that life ends
 }
 
 // Open opens the data folder and the address. Nothing is served until Serve. The error's Hint says what to do.
@@ -62,6 +64,7 @@ func Open(config Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n := &Node{config: config}
+	n.life, n.end = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			n.close()
@@ -107,10 +110,10 @@ func Open(config Config) (_ *Node, err error) {
 	if n.trigger, err = triggers.New(n.dispatcher, config.Log); err != nil {
 		return nil, err
 	}
-	if n.network, err = network.Open(n.db, config.Data, network.Options{Programs: &deployments{n}, Allow: config.allows, Log: config.Log}); err != nil {
+	if n.network, err = network.Open(n.db, config.Data, network.NodeOptions{Programs: &deployments{n}, Allow: config.allows, Log: config.Log}); err != nil {
 		return nil, err
 	}
-	handler := &api.API{Config: api.Config{NodeID: n.id, Version: Version, Open: config.open(), MaxBody: config.MaxBody,
+	handler := &api.API{Config: api.Config{Life: n.life, NodeID: n.id, Version: Version, Open: config.open(), MaxBody: config.MaxBody,
 		Trigger: n.trigger, Programs: n.registry, Logs: n.logs, Meter: n.meter, Counters: n.Counters, Log: config.Log,
 		Messages: network.NewHandler(n.network, network.HandlerOptions{WriteError: api.WriteRejection, MaxFile: maxUpload}),
 		Requests: network.NewRequestVerifier(n.db, n.id, time.Now)}}
@@ -129,17 +132,13 @@ func Open(config Config) (_ *Node, err error) {
 		DisablePreParseMultipartForm: true,
 		CloseOnShutdown:              true,
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	n.background, n.trimmed = cancel, make(chan struct{})
-	go n.trim(ctx)
+	n.work.Go(n.trim)
+	n.work.Go(n.warm)
 	return n, nil
 }
 
 // maxUpload bounds a form with a program's code: the code, and room for the message.
 const maxUpload = programs.MaxCode + 1<<20
-
-// Warm makes the language engines ready. It takes seconds the first time; a deploy or call that needs one waits for it.
-func (n *Node) Warm() error { return n.registry.Warm() }
 
 // Address is where the node listens.
 func (n *Node) Address() net.Addr { return n.listener.Addr() }
@@ -157,7 +156,7 @@ func (n *Node) Serve(ctx context.Context) error {
 	case err = <-served:
 	case <-ctx.Done():
 		n.config.Log.Info("shutting down", "requests", n.dispatcher.InFlight())
-		n.logs.EndFollowers()
+		n.end()
 		grace, cancel := context.WithTimeout(context.Background(), n.config.Grace)
 		err = n.server.ShutdownWithContext(grace)
 		cancel()
@@ -175,10 +174,8 @@ func (n *Node) Serve(ctx context.Context) error {
 // close closes what is open, last opened first.
 func (n *Node) close() error {
 	var errs []error
-	if n.background != nil {
-		n.background()
-		<-n.trimmed
-	}
+	n.end()
+	n.work.Wait()
 	if n.listener != nil {
 		if err := n.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
@@ -212,18 +209,24 @@ func (n *Node) close() error {
 	return errors.Join(errs...)
 }
 
+// warm makes the languages' engines ready, which takes seconds the first time; a deploy or call that needs one waits for it.
+func (n *Node) warm() {
+	if err := n.registry.Warm(); err != nil {
+		n.config.Log.Error("a language cannot be made ready", "error", err)
+	}
+}
+
 // idleTime is how long an instance may be idle before its memory is given back.
 const idleTime = 5 * time.Minute
 
-func (n *Node) trim(ctx context.Context) {
-	defer close(n.trimmed)
+func (n *Node) trim() {
 	ticker := time.NewTicker(idleTime)
 	defer ticker.Stop()
 	for {
 		select {
 		case now := <-ticker.C:
 			n.pool.Trim(now)
-		case <-ctx.Done():
+		case <-n.life.Done():
 			return
 		}
 	}

@@ -144,6 +144,9 @@ func (h hinted) Unwrap() error { return h.error }
 
 func withHint(err error, hint string) error { return hinted{err, hint} }
 
+// WithHint adds to an error what to do about it, for commands that are not this package's.
+func WithHint(err error, hint string) error { return withHint(err, hint) }
+
 // errSaid ends the command with status 1, everything having been said.
 var errSaid = errors.New("")
 
