@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define TABLE_LIMIT 1000000 // elements
@@ -29,6 +30,16 @@ static wasmtime_error_t *deadline(wasmtime_context_t *context, void *data, uint6
   *delta = 1;
   *kind = WASMTIME_UPDATE_DEADLINE_YIELD;
   return NULL;
+}
+
+// note_faults says whether this thread took a page fault since it ended a poll before: then the run may have written pages
+// that no run of its slot has written before. Faults of others on the thread count, too: that costs a scan, no more.
+static void note_faults(aleph_slot *s) {
+  static __thread long last = -1;
+  struct rusage use;
+  getrusage(RUSAGE_THREAD, &use);
+  if (use.ru_minflt + use.ru_majflt != last) s->faulted = true;
+  last = use.ru_minflt + use.ru_majflt;
 }
 
 static void clear_operations(aleph_slot *s) {
@@ -121,6 +132,7 @@ int aleph_slot_poll(aleph_slot *s) {
   s->poll_start = cpu_now(s);
   bool ended = wasmtime_call_future_poll(s->future);
   s->cpu += cpu_now(s) - s->poll_start;
+  note_faults(s);
   if (!ended) {
     if (s->event && s->event != s->event_copy) { // Go's bytes are only there during the first poll
       s->event_copy = malloc(s->event_len ? s->event_len : 1);

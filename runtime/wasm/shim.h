@@ -30,6 +30,12 @@ typedef struct {
   uint8_t *result;  // malloc'ed by the host, freed with the ticket
 } aleph_op;
 
+#define ALEPH_RANGES 32 // of written pages that are remembered; a memory with more is scanned each time
+
+typedef struct {
+  uint64_t start, end; // offsets in the memory
+} aleph_range;
+
 typedef struct aleph_engine aleph_engine;
 
 typedef struct aleph_stack {
@@ -58,7 +64,11 @@ typedef struct {
   uint64_t image_offset;
   bool dirty;                // a guest ran since the last restore
   bool remap;                // it cannot be restored in place
+  bool scanned;              // dirty_ranges are all pages written since the image was mapped, but for those of faulted runs
+  bool faulted;              // a run since the last scan may have written others
   uint32_t dirty_pages;      // pages copied back by the last restore
+  uint32_t dirty_len;
+  aleph_range dirty_ranges[ALEPH_RANGES];
 
   // The run.
   wasmtime_store_t *store;
