@@ -56,8 +56,6 @@ var (
 	vmPrefix  = []byte("/vm/")
 )
 
-const idLength = 64 // hex digits
-
 // Handle answers a request.
 func (a *API) Handle(ctx *fasthttp.RequestCtx) {
 	target, query, _ := bytes.Cut(ctx.RequestURI(), []byte{'?'})
@@ -68,7 +66,7 @@ func (a *API) Handle(ctx *fasthttp.RequestCtx) {
 		a.run(ctx, target[len(vmPrefix):], query)
 	default:
 		if id := hostProgram(ctx.Host()); id != "" {
-			a.call(ctx, id, target, query)
+			a.call(ctx, a.Programs.Lookup(id), target, query)
 			return
 		}
 		a.route(ctx, string(target))
@@ -81,15 +79,14 @@ func (a *API) run(ctx *fasthttp.RequestCtx, rest, query []byte) {
 	if end < 0 {
 		end = len(rest)
 	}
-	a.call(ctx, string(rest[:end]), rest[end:], query)
+	a.call(ctx, a.Programs.LookupBytes(rest[:end]), rest[end:], query)
 }
 
-func (a *API) call(ctx *fasthttp.RequestCtx, id string, path, query []byte) {
+func (a *API) call(ctx *fasthttp.RequestCtx, program *programs.Program, path, query []byte) {
 	if n := len(ctx.Request.Body()); n > a.MaxBody {
 		triggers.WriteError(ctx, abi.ErrBodyTooLarge, fmt.Sprintf("body: %d bytes, the limit is %d", n, a.MaxBody), nil)
 		return
 	}
-	program := a.Programs.Lookup(id)
 	if program == nil {
 		triggers.WriteError(ctx, abi.ErrProgramNotFound, "", nil)
 		return

@@ -184,6 +184,12 @@ func (d *Dispatcher) openFailure(p *programs.Program, err error) *Error {
 	return &Error{Row: abi.ErrInternal}
 }
 
+// Fail records that the reply could not be sent after all.
+func (inv *Invocation) Fail(e *Error) {
+	inv.logf(3, "%s", e)
+	inv.record.Status, inv.record.ErrorClass, inv.record.ResponseBytes = uint16(e.Row.Status), e.Row.Code, 0
+}
+
 // Serving is the version that runs.
 func (inv *Invocation) Serving() *programs.Serving { return inv.serving }
 

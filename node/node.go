@@ -50,6 +50,7 @@ type Node struct {
 	dispatcher *host.Dispatcher
 	trigger    *triggers.Trigger
 	network    *network.Node
+	handler    fasthttp.RequestHandler
 	server     *fasthttp.Server
 	listener   net.Listener
 
@@ -117,8 +118,9 @@ func Open(config Config) (_ *Node, err error) {
 		Trigger: n.trigger, Programs: n.registry, Logs: n.logs, Meter: n.meter, Counters: n.Counters, Log: config.Log,
 		Messages: network.NewHandler(n.network, network.HandlerOptions{WriteError: api.WriteRejection, MaxFile: maxUpload}),
 		Requests: network.NewRequestVerifier(n.db, n.id, time.Now)}}
+	n.handler = handler.Handle
 	n.server = &fasthttp.Server{
-		Handler:                      handler.Handle,
+		Handler:                      n.handler,
 		ErrorHandler:                 protocolError(config.MaxBody),
 		Logger:                       serverLog{config.Log},
 		MaxRequestBodySize:           max(maxUpload, config.MaxBody),

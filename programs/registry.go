@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,9 @@ import (
 	"github.com/aleph-edge/aleph-edge/runtime/pool"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
 )
+
+// Header is what replies say of the program that made them.
+type Header struct{ ID, CodeRef []byte }
 
 // Config is what a Registry is made of.
 type Config struct {
@@ -37,7 +41,8 @@ type Registry struct {
 	config  Config
 	builder *builder
 
-	programs sync.Map // id → *Program
+	mu       sync.Mutex // of who replaces programs
+	programs atomic.Pointer[map[string]*Program]
 }
 
 // A Program is one that was deployed. Its fields do not change.
@@ -58,6 +63,7 @@ type Program struct {
 type Serving struct {
 	*Version
 	Guest    *pool.Guest
+	Header   Header
 	Attached any // Config.Attach made it
 }
 
@@ -68,12 +74,14 @@ func Open(config Config) (*Registry, error) {
 		return nil, err
 	}
 	r := &Registry{config: config, builder: b}
+	programs := map[string]*Program{}
+	r.programs.Store(&programs)
 	keys := map[string]bool{}
 	for i := range config.Languages {
 		keys[b.languageKey(&config.Languages[i])] = true
 	}
 	err = loadAll(config.DB, func(record *Record) error {
-		r.programs.Store(record.ID, r.program(record))
+		programs[record.ID] = r.program(record)
 		for i := range record.Versions {
 			if img, code, err := b.keys(&record.Versions[i]); err == nil && !record.Forgotten {
 				keys[img], keys[code] = true, true
@@ -93,16 +101,14 @@ func Open(config Config) (*Registry, error) {
 // finishRemovals tells, once more, of the programs that were forgotten before this start: the last run may have ended with
 // the process.
 func (r *Registry) finishRemovals() (err error) {
-	r.programs.Range(func(_, value any) bool {
-		p := value.(*Program)
+	for _, p := range *r.programs.Load() {
 		if record := *p.Record(); record.Forgotten && !record.Cleared {
 			r.config.Removed(p.ID)
 			record.Cleared = true
 			p.record.Store(&record)
-			err = r.config.DB.Update(record.save)
+			err = errors.Join(err, r.config.DB.Update(record.save))
 		}
-		return err == nil
-	})
+	}
 	return err
 }
 
@@ -118,10 +124,9 @@ func (r *Registry) Warm() error {
 
 // Close frees what is served. Nothing may run any more.
 func (r *Registry) Close() error {
-	r.programs.Range(func(_, value any) bool {
-		value.(*Program).retire()
-		return true
-	})
+	for _, p := range *r.programs.Load() {
+		p.retire()
+	}
 	return r.builder.close()
 }
 
@@ -135,23 +140,29 @@ func (r *Registry) program(record *Record) *Program {
 func (r *Registry) Runtimes() []string { return r.builder.runtimes() }
 
 // Lookup finds a program; nil if there never was one with that id.
-func (r *Registry) Lookup(id string) *Program {
-	if p, ok := r.programs.Load(id); ok {
-		return p.(*Program)
-	}
-	return nil
+func (r *Registry) Lookup(id string) *Program { return (*r.programs.Load())[id] }
+
+// LookupBytes is Lookup without a string.
+func (r *Registry) LookupBytes(id []byte) *Program { return (*r.programs.Load())[string(id)] }
+
+// add makes a new program known. The map is copied: lookups take no lock, and deploys are rare.
+func (r *Registry) add(p *Program) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	next := maps.Clone(*r.programs.Load())
+	next[p.ID] = p
+	r.programs.Store(&next)
 }
 
 // List gives the records of programs that were not forgotten, oldest first; only the owner's unless owner is empty.
 func (r *Registry) List(owner string) []*Record {
 	var records []*Record
-	r.programs.Range(func(_, value any) bool {
-		record := value.(*Program).Record()
+	for _, p := range *r.programs.Load() {
+		record := p.Record()
 		if !record.Forgotten && (owner == "" || strings.EqualFold(owner, record.Owner)) {
 			records = append(records, record)
 		}
-		return true
-	})
+	}
 	slices.SortFunc(records, func(a, b *Record) int {
 		if c := a.Created.Compare(b.Created); c != 0 {
 			return c
@@ -199,7 +210,7 @@ func (r *Registry) open(ctx context.Context, p *Program, v Version) (*Serving, e
 	if err != nil {
 		return nil, err
 	}
-	s := &Serving{Version: &v, Guest: r.config.Pool.Add(spec)}
+	s := &Serving{Version: &v, Guest: r.config.Pool.Add(spec), Header: Header{[]byte(p.ID), []byte(v.CodeRef)}}
 	if s.Attached, err = r.config.Attach(p, &v); err != nil {
 		s.Guest.Remove(nil)
 		return nil, err
@@ -326,7 +337,7 @@ func (c *Change) Applied() {
 	old := p.serving.Swap(c.serving)
 	p.opening.Unlock()
 	if c.fresh {
-		p.registry.programs.Store(p.ID, p)
+		p.registry.add(p)
 	}
 	var then func()
 	if c.serving == nil {
@@ -365,10 +376,9 @@ func (r *Registry) sweep(versions []Version) {
 		}
 	}
 	each(versions, true)
-	r.programs.Range(func(_, value any) bool {
-		each(value.(*Program).Record().Versions, false)
-		return true
-	})
+	for _, p := range *r.programs.Load() {
+		each(p.Record().Versions, false)
+	}
 	for key, is := range unused {
 		if is {
 			r.builder.cache.remove(key)

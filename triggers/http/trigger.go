@@ -4,8 +4,8 @@ package http
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -18,6 +18,7 @@ import (
 type Trigger struct {
 	dispatcher *host.Dispatcher
 	watcher    *watcher
+	callers    sync.Pool
 	life       context.Context // of programs that are made ready by a request
 	end        context.CancelFunc
 }
@@ -29,6 +30,7 @@ func New(dispatcher *host.Dispatcher, log *slog.Logger) (*Trigger, error) {
 		return nil, err
 	}
 	t := &Trigger{dispatcher: dispatcher, watcher: w}
+	t.callers.New = func() any { return &caller{watcher: w} }
 	t.life, t.end = context.WithCancel(context.Background())
 	return t, nil
 }
@@ -42,7 +44,10 @@ func (t *Trigger) Close() error {
 // Serve answers a request with the program. path is what follows the program's address, not decoded; query has no "?". Both
 // are views of the request.
 func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, path, query []byte) {
-	inv, failed := t.dispatcher.Begin(t.life, program, abi.KindHTTP, 1, caller{t.watcher, ctx})
+	who := t.callers.Get().(*caller)
+	who.ctx = ctx
+	defer t.callers.Put(who)
+	inv, failed := t.dispatcher.Begin(t.life, program, abi.KindHTTP, 1, who)
 	if failed != nil {
 		WriteError(ctx, failed.Row, failed.Detail, nil)
 		return
@@ -63,24 +68,37 @@ func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, pat
 	inv.Event = abi.Bytes(e, abi.TagBody, ctx.Request.Body())
 
 	reply, failed := inv.Run()
-	if failed == nil && !headersFit(reply) {
-		failed = &host.Error{Row: abi.ErrInvalidReply, Detail: "a header's name or value has characters that HTTP does not allow"}
+	if failed == nil {
+		ctx.Response.SetStatusCode(reply.Status)
+		if failed = setHeaders(&ctx.Response.Header, reply); failed == nil {
+			ctx.Response.SetBody(reply.Body)
+		} else {
+			ctx.Response.Header.Reset()
+			inv.Fail(failed)
+		}
 	}
-	header := &ctx.Response.Header
-	header.SetCanonical(headerProgram, view(program.ID))
-	header.SetCanonical(headerCodeRef, view(inv.Serving().CodeRef))
-	header.SetCanonical(headerRequest, inv.ID[:])
 	if failed != nil {
 		WriteError(ctx, failed.Row, failed.Detail, inv.ID[:])
-		return
 	}
-	ctx.Response.SetStatusCode(reply.Status)
+	header := &ctx.Response.Header
+	header.SetCanonical(headerProgram, inv.Serving().Header.ID)
+	header.SetCanonical(headerCodeRef, inv.Serving().Header.CodeRef)
+	header.SetCanonical(headerRequest, inv.ID[:])
+}
+
+// setHeaders copies the reply's headers, checked against RFC 9110: names are tokens, values have no control characters.
+func setHeaders(header *fasthttp.ResponseHeader, reply *abi.Response) *host.Error {
 	for name, value := range reply.Headers {
-		if !connectionHeader(name) {
+		switch {
+		case !isToken(name):
+			return &host.Error{Row: abi.ErrInvalidReply, Detail: "a header's name has characters that HTTP does not allow"}
+		case !isFieldValue(value):
+			return &host.Error{Row: abi.ErrInvalidReply, Detail: "the value of the header " + string(name) + " has characters that HTTP does not allow"}
+		case !connectionHeader(name):
 			header.AddBytesKV(name, value)
 		}
 	}
-	ctx.Response.SetBody(reply.Body)
+	return nil
 }
 
 var (
@@ -88,8 +106,6 @@ var (
 	headerCodeRef = []byte("Aleph-Program-Code-Ref")
 	headerRequest = []byte("Aleph-Request-Id")
 )
-
-func view(s string) []byte { return []byte(s) }
 
 // connectionHeader names what belongs to the connection, which is the node's.
 func connectionHeader(name []byte) bool {
@@ -120,21 +136,19 @@ func equalFold(b []byte, lowerCase string) bool {
 	return true
 }
 
-// headersFit checks the reply's headers against RFC 9110: names are tokens, values have no control characters.
-func headersFit(reply *abi.Response) bool {
-	for name, value := range reply.Headers {
-		if len(name) == 0 {
+func isToken(name []byte) bool {
+	for _, c := range name {
+		if !token[c] {
 			return false
 		}
-		for _, c := range name {
-			if !token[c] {
-				return false
-			}
-		}
-		for _, c := range value {
-			if c < ' ' && c != '\t' || c == 0x7f {
-				return false
-			}
+	}
+	return len(name) > 0
+}
+
+func isFieldValue(value []byte) bool {
+	for _, c := range value {
+		if c < ' ' && c != '\t' || c == 0x7f {
+			return false
 		}
 	}
 	return true
@@ -186,5 +200,3 @@ func WriteErrorText(ctx *fasthttp.RequestCtx, status int, code, message, hint st
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(&body) // into memory
 }
-
-var _ io.Closer = (*Trigger)(nil)

@@ -81,7 +81,7 @@ type caller struct {
 }
 
 // Watch calls gone when the client closes its connection.
-func (c caller) Watch(gone func()) (stop func()) {
+func (c *caller) Watch(gone func()) (stop func()) {
 	conn, ok := c.ctx.Conn().(syscall.Conn)
 	if !ok {
 		return func() {}
