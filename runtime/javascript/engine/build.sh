@@ -55,23 +55,24 @@ mkdir "$src"
 cp "$work/vendor/$quickjs_crate-$quickjs_crate_version/quickjs/"*.{c,h} "$src/"
 cp "$work/vendor/$ada_crate-$ada_crate_version/deps/"ada{.cpp,.h,_c.h} "$src/"
 cp -r "$here"/*.{c,h} "$here/prelude" "$src/"
-[ -f "$here/url.cpp" ] && cp "$here/url.cpp" "$src/"
 patch -s -d "$src" -p1 <"$here/quickjs.patch"
 
 cd "$src"
 common=(--target=wasm32-wasi -O2 -DNDEBUG -fno-strict-aliasing -fwrapv -funsigned-char
   -mbulk-memory -msign-ext -mnontrapping-fptoint -D_GNU_SOURCE -D_WASI_EMULATED_SIGNAL -D_WASI_EMULATED_PROCESS_CLOCKS -I.)
-c=("${common[@]}" -std=gnu11)
-for f in libregexp libunicode dtoa; do
-  clang-19 "${c[@]}" -w -c "$f.c" -o "$f.o" &
+c=("${common[@]}" -std=gnu11 -w)
+clang++-19 "${common[@]}" -Os -std=c++20 -fno-exceptions -fno-rtti -ffunction-sections -fdata-sections \
+  -DADA_INCLUDE_URL_PATTERN=0 -w -c ada.cpp -o ada.o &
+for f in libregexp libunicode dtoa wasi embed; do
+  clang-19 "${c[@]}" -c "$f.c" -o "$f.o" &
 done
 wait
-clang-19 "${c[@]}" -Wno-c23-extensions -w -c embed.c -o embed.o
-clang-19 "${c[@]}" -Wno-int-conversion -c wasi.c -o wasi.o
+for f in ada libregexp libunicode dtoa wasi embed; do [ -f "$f.o" ]; done
 
 lib=/usr/lib/wasm32-wasi
-wasm-ld-19 --stack-first -z stack-size=1048576 --no-entry --strip-all --export=__stack_pointer -o javascript.wasm \
-  $lib/crt1-reactor.o ./*.o -L$lib -lwasi-emulated-signal -lwasi-emulated-process-clocks -lm -lc \
+wasm-ld-19 --stack-first -z stack-size=1048576 --no-entry --strip-all --gc-sections --export=__stack_pointer -o javascript.wasm \
+  $lib/crt1-reactor.o embed.o wasi.o libregexp.o libunicode.o dtoa.o ada.o \
+  -L$lib -lwasi-emulated-signal -lwasi-emulated-process-clocks -L/usr/lib/llvm-19/lib/wasm32-wasi -lc++ -lm -lc \
   "$(clang-19 --target=wasm32-wasi -print-resource-dir)/lib/wasi/libclang_rt.builtins-wasm32.a"
 zstd -q -19 javascript.wasm
 

@@ -21,7 +21,9 @@
 
 #define EXPORT(name) __attribute__((export_name(#name)))
 
-/* Of the 1 MiB of stack that the linker gives; the rest is for what C calls without asking. */
+/* The stack is the memory's first 1 MiB (build.sh). JavaScript may use so much of it; the rest is for what C calls without
+   asking. quickjs itself sets no limit on WASI. */
+#define STACK_SIZE (1024 * 1024)
 #define MAX_STACK (700 * 1024)
 
 static JSRuntime *rt;
@@ -45,10 +47,12 @@ static JSAtom atom_status, atom_status_code, atom_headers, atom_body, atom_then,
 static enum { HANDLER_FUNCTION, HANDLER_METHOD, HANDLER_FETCH } handler_kind;
 static JSValue handler, handler_object;
 
+#include "text.c"
 #include "request.c"
 #include "reply.c"
 #include "operations.c"
 #include "modules.c"
+#include "url.c"
 #include "natives.c"
 #include "prelude.c"
 
@@ -126,12 +130,6 @@ static void track_rejection(JSContext *ctx, JSValueConst promise, JSValueConst r
         rejection_size = size;
     }
     rejections[rejection_count++] = JS_DupValue(ctx, promise);
-}
-
-static void report(JSContext *ctx, JSValue error, const char *what)
-{
-    JSValue args[] = {error, JS_NewString(ctx, what)};
-    JS_FreeValue(ctx, JS_Call(ctx, hooks.uncaught, JS_UNDEFINED, 2, vc(args)));
 }
 
 /* Logs all but the one whose fate is the answer. */
@@ -243,7 +241,8 @@ EXPORT(aleph_init) void aleph_init(uint32_t len)
     rt = JS_NewRuntime();
     context = JS_NewContext(rt);
     JSContext *ctx = context;
-    JS_SetMaxStackSize(rt, MAX_STACK);
+    JS_AddIntrinsicDOMException(ctx);
+    rt->stack_limit = STACK_SIZE - MAX_STACK;
     JS_SetHostPromiseRejectionTracker(rt, track_rejection, NULL);
     JS_SetModuleLoaderFunc(rt, module_name, load_module, NULL);
     atom_status = JS_NewAtom(ctx, "status");
@@ -275,32 +274,28 @@ EXPORT(aleph_init) void aleph_init(uint32_t len)
     freeze(ctx, 0);
 }
 
-/* "file:line:column: message", the line itself and a mark below the column. The engine counts columns in bytes. */
-static void fail_syntax(JSContext *ctx, JSValue error)
+/* The place that the parser gave as the first line of a stack, "    at file:line:column"; NULL if it is none in the
+   program's files. The engine counts columns in bytes. */
+static const File *syntax_place(const char *stack, unsigned *line, unsigned *column)
 {
-    JSValue message_value = JS_GetProperty(ctx, error, atom_message), stack_value = JS_GetPropertyStr(ctx, error, "stack");
-    const char *message = JS_ToCString(ctx, message_value), *stack = JS_ToCString(ctx, stack_value);
     char place[300];
-    unsigned line = 0, column = 0;
-    const File *f = NULL;
-    if (stack && !strncmp(stack, "    at ", 7)) {
-        size_t n = strcspn(stack + 7, "\n");
-        snprintf(place, sizeof(place), "%.*s", (int)n, stack + 7);
+    if (strncmp(stack, "    at ", 7))
+        return NULL;
+    snprintf(place, sizeof(place), "%.*s", (int)strcspn(stack + 7, "\n"), stack + 7);
+    for (unsigned *number = column;; number = line) {
         char *colon = strrchr(place, ':');
-        if (colon) {
-            column = atoi(colon + 1);
-            *colon = 0;
-            if ((colon = strrchr(place, ':'))) {
-                line = atoi(colon + 1);
-                *colon = 0;
-            }
-        }
-        f = find_file(place);
+        if (!colon)
+            return NULL;
+        *number = atoi(colon + 1);
+        *colon = 0;
+        if (number == line)
+            return find_file(place);
     }
-    if (!f || !line || !column) {
-        failf(ERROR_SYNTAX, "%s", message ? message : "syntax error");
-        return;
-    }
+}
+
+/* Answers with "file:line:column: message"; the stack adds the line itself and a mark below the column. */
+static void fail_syntax(const File *f, unsigned line, unsigned column, const char *message)
+{
     const char *at = (const char *)f->at, *end = at + f->len;
     for (unsigned i = 1; i < line && at < end; i++) {
         at = memchr(at, '\n', end - at);
@@ -311,46 +306,43 @@ static void fail_syntax(JSContext *ctx, JSValue error)
         stop = end;
     if (stop > at && stop[-1] == '\r')
         stop--;
-    FrameWriter text = {0}, mark = {0};
+    size_t n = strlen(message);
+    if (n > 4 && !strcmp(message + n - 4, ": ''"))
+        message = "unexpected end of input";
     unsigned characters = 1;
-    for (const char *p = at; p < at + column - 1 && p < stop; p++)
+    char mark[202], head[700], text[1400];
+    size_t marks = 0;
+    for (const char *p = at; p + 1 < at + column && p < stop; p++)
         if (((uint8_t)*p & 0xc0) != 0x80) {
             characters++;
-            uint8_t *to = frame_room(&mark, 1);
-            if (to)
-                *to = *p == '\t' ? '\t' : ' ';
+            if (marks < 200)
+                mark[marks++] = *p == '\t' ? '\t' : ' ';
         }
-    char head[700];
-    int n = snprintf(head, sizeof(head), "%s:%u:%u: %s", f->name, line, characters, message ? message : "syntax error");
-    if (n >= (int)sizeof(head))
-        n = sizeof(head) - 1;
-    uint32_t width = stop - at < 400 ? stop - at : 400;
-    uint8_t *to = frame_room(&text, n + 1 + width + 1 + mark.len + 1);
-    if (!to) {
-        fail(ERROR_SYNTAX, head, n, NULL, 0);
-        return;
-    }
-    memcpy(to, head, n);
-    to[n] = '\n';
-    memcpy(to + n + 1, at, width);
-    to[n + 1 + width] = '\n';
-    memcpy(to + n + 2 + width, mark.bytes, mark.len);
-    to[n + 2 + width + mark.len] = '^';
-    fail(ERROR_SYNTAX, head, n, (char *)text.bytes, text.len);
+    mark[marks++] = '^';
+    mark[marks] = 0;
+    snprintf(head, sizeof(head), "%s:%u:%u: %s", f->name, line, characters, message);
+    if (characters <= 200)
+        snprintf(text, sizeof(text), "%s\n%.*s\n%s", head, stop - at < 400 ? (int)(stop - at) : 400, at, mark);
+    else
+        text[0] = 0;
+    fail(ERROR_SYNTAX, head, strlen(head), text, strlen(text));
 }
 
 static void fail_load(JSContext *ctx)
 {
     JSValue error = JS_GetException(ctx);
     if (JS_IsObject(error) && JS_VALUE_GET_OBJ(error)->shape->proto == JS_VALUE_GET_OBJ(ctx->native_error_proto[JS_SYNTAX_ERROR])) {
-        JSValue from = JS_GetPropertyStr(ctx, error, "stack");
-        const char *stack = JS_ToCString(ctx, from);
-        if (stack && strncmp(stack, "    at JSON.parse", 17)) { /* a SyntaxError that the program itself threw is an exception */
-            const char *first = strchr(stack, '\n');
-            if (!strchr(stack, '(') || (first && !memchr(stack, '(', first - stack))) {
-                fail_syntax(ctx, error);
-                return;
-            }
+        JSValue stack_value = JS_GetPropertyStr(ctx, error, "stack"), message_value = JS_GetProperty(ctx, error, atom_message);
+        const char *stack = JS_ToCString(ctx, stack_value), *message = JS_ToCString(ctx, message_value);
+        unsigned line, column;
+        const File *f = stack && message ? syntax_place(stack, &line, &column) : NULL;
+        if (f) {
+            fail_syntax(f, line, column, message);
+            return;
+        }
+        if (stack && message && !*stack) { /* the linker's, that an import is not exported */
+            failf(ERROR_SYNTAX, "%s", message);
+            return;
         }
     }
     JS_Throw(ctx, error);
@@ -465,7 +457,6 @@ EXPORT(aleph_load) void aleph_load(uint32_t len)
     FrameReader r;
     Field f, name, value, entrypoint = {0};
     uint64_t memory_limit = 0;
-    JS_UpdateStackTop(rt);
     if (event_read(len) || files_read(ctx)) {
         fail_plainly(ERROR_OUT_OF_MEMORY, "out of memory while reading the program");
         return;
@@ -477,7 +468,7 @@ EXPORT(aleph_load) void aleph_load(uint32_t len)
         else if (f.tag == TAG_MEMORY_LIMIT)
             memory_limit = field_u64(&f);
         else if (f.tag == TAG_VARIABLE && field_pair(&f, &name, &value)) {
-            JSAtom atom = JS_NewAtomLen(ctx, (const char *)name.at, name.len);
+            JSAtom atom = new_atom(ctx, name.at, name.len);
             JS_DefinePropertyValue(ctx, env_object, atom, new_string(ctx, &value), JS_PROP_C_W_E);
             JS_FreeAtom(ctx, atom);
         }

@@ -405,3 +405,16 @@ void *calloc(size_t count, size_t size)
     void *p = heap_alloc(n);
     return p ? memset(p, 0, n) : NULL;
 }
+
+/* Under these names libc itself allocates. */
+void *__libc_malloc(size_t n) { return heap_alloc(n); }
+void __libc_free(void *p) { free(p); }
+void *__libc_calloc(size_t count, size_t size) { return calloc(count, size); }
+
+/* The C++ library refers to these; nothing here asks for more than a block's natural 8 bytes. */
+void *aligned_alloc(size_t alignment, size_t n) { return alignment <= 8 ? heap_alloc(n) : NULL; }
+int posix_memalign(void **p, size_t alignment, size_t n)
+{
+    *p = aligned_alloc(alignment, n);
+    return *p ? 0 : 12 /* ENOMEM */;
+}

@@ -31,8 +31,10 @@ static int ends_with(const char *s, const char *suffix)
 static void clean_path(char *path)
 {
     char *to = path;
-    for (const char *at = path; *at;) {
-        size_t n = strcspn(at, "/");
+    const char *end = path + strlen(path); /* its terminator is overwritten in between */
+    for (const char *at = path; at < end;) {
+        const char *slash = memchr(at, '/', end - at);
+        size_t n = (slash ? slash : end) - at;
         if (n == 2 && at[0] == '.' && at[1] == '.') {
             while (to > path && to[-1] != '/')
                 to--;
@@ -45,7 +47,7 @@ static void clean_path(char *path)
             to += n;
             *to++ = '/';
         }
-        at += n + (at[n] == '/');
+        at += n + 1;
     }
     if (to > path)
         to--;

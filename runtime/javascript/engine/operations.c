@@ -313,11 +313,20 @@ taken:;
     operation_free(ctx, o);
 }
 
+/* Logs an error that no one can catch. */
+static void report(JSContext *ctx, JSValue error, const char *what)
+{
+    JSValue args[] = {error, JS_NewString(ctx, what)};
+    JS_FreeValue(ctx, JS_Call(ctx, hooks.uncaught, JS_UNDEFINED, 2, vc(args)));
+}
+
 static void run_jobs(JSContext *ctx)
 {
     JSContext *of;
-    while (JS_ExecutePendingJob(ctx->rt, &of) != 0)
-        JS_FreeValue(ctx, JS_GetException(ctx)); /* a job's exception is its promise's rejection already */
+    int ran;
+    while ((ran = JS_ExecutePendingJob(ctx->rt, &of)) != 0)
+        if (ran < 0)
+            report(ctx, JS_GetException(ctx), "Uncaught exception");
 }
 
 /* Runs whatever can run until the promise is settled. If it never is, the node's deadline ends the wait. */

@@ -22,7 +22,18 @@ static JSValue new_string(JSContext *ctx, const Field *f)
 {
     if (!f->at)
         return JS_NULL;
-    return JS_NewStringLen(ctx, (const char *)f->at, f->len);
+    return new_text(ctx, f->at, f->len);
+}
+
+/* A property key of bytes that should be UTF-8. */
+static JSAtom new_atom(JSContext *ctx, const uint8_t *at, size_t len)
+{
+    if (is_utf8(at, len))
+        return JS_NewAtomLen(ctx, (const char *)at, len);
+    JSValue text = new_text(ctx, at, len);
+    JSAtom atom = JS_IsException(text) ? JS_ATOM_NULL : JS_ValueToAtom(ctx, text);
+    JS_FreeValue(ctx, text);
+    return atom;
 }
 
 /* Reads the frame that the node holds. The bytes stay where they are for the rest of the instance's life. */
@@ -92,7 +103,7 @@ static JSValue request_headers(JSContext *ctx)
     while (frame_next(&r, &f)) {
         if (f.tag != TAG_HEADER || !field_pair(&f, &name, &value))
             continue;
-        JSAtom atom = JS_NewAtomLen(ctx, (const char *)name.at, name.len);
+        JSAtom atom = new_atom(ctx, name.at, name.len);
         JSValue text = new_string(ctx, &value);
         int found;
         JSProperty *slot = atom == JS_ATOM_NULL || JS_IsException(text) ? NULL : dictionary_slot(ctx, headers, atom, &found);
@@ -179,9 +190,9 @@ static JSValue request_query(JSContext *ctx)
         const uint8_t *equals = memchr(at, '=', stop - at);
         if (stop > at) {
             uint32_t n = form_decode(decoded, at, equals ? equals : stop);
-            JSAtom key = JS_NewAtomLen(ctx, (char *)decoded, n);
+            JSAtom key = new_atom(ctx, decoded, n);
             n = equals ? form_decode(decoded, equals + 1, stop) : 0;
-            JSValue value = JS_NewStringLen(ctx, (char *)decoded, n);
+            JSValue value = new_text(ctx, decoded, n);
             if (key == JS_ATOM_NULL || JS_IsException(value) || query_put(ctx, query, key, value))
                 return JS_EXCEPTION;
             JS_FreeAtom(ctx, key);
@@ -190,26 +201,6 @@ static JSValue request_query(JSContext *ctx)
     }
     free(decoded);
     return query;
-}
-
-static int is_utf8(const uint8_t *p, size_t len)
-{
-    const uint8_t *end = p + len;
-    while (p < end) {
-        uint32_t c = *p++;
-        if (c < 0x80)
-            continue;
-        int more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-        if (c < 0xc2 || c > 0xf4 || end - p < more)
-            return 0;
-        uint32_t low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80, high = c == 0xed ? 0x9f : c == 0xf4 ? 0x8f : 0xbf;
-        if (*p < low || *p > high)
-            return 0;
-        for (p++; --more; p++)
-            if ((*p & 0xc0) != 0x80)
-                return 0;
-    }
-    return 1;
 }
 
 static int starts_with(const Field *f, const char *prefix)

@@ -1,0 +1,1 @@
+exports.handler = async (req) => ({ statusCode: 200, body: 'lambda' });

@@ -1,0 +1,2 @@
+with ({ a: 5 }) { var b = a; }
+module.exports = () => b;

@@ -1,0 +1,2 @@
+export const other = () => 'other';
+export default () => 'default';

@@ -1,0 +1,36 @@
+const results = [];
+const show = (v) => (typeof v === 'string' ? v : JSON.stringify(v) ?? String(v));
+const equal = (what, got, want) => { if (show(got) !== show(want)) results.push(`${what}: got ${show(got)}, want ${show(want)}`); };
+const throws = (what, f, want) => { try { f(); } catch (e) { return equal(what, e.name, want); } results.push(`${what}: did not throw`); };
+const rejects = async (what, f, want) => { try { await f(); } catch (e) { return equal(what, e.name, want); } results.push(`${what}: did not reject`); };
+
+export default async () => {
+  const h = new Headers({ 'Content-Type': 'a', 'X-B': ' b ' }); h.append('x-b', 'c'); h.append('Set-Cookie', '1'); h.append('set-cookie', '2');
+  equal('headers', [...h], [['content-type', 'a'], ['set-cookie', '1'], ['set-cookie', '2'], ['x-b', 'b, c']]);
+  equal('get', [h.get('X-B'), h.get('none'), h.has('CONTENT-TYPE'), h.getSetCookie()], ['b, c', null, true, ['1', '2']]);
+  h.delete('x-b'); h.set('n', 5); equal('set', [h.get('n'), h.has('x-b')], ['5', false]);
+  throws('bad name', () => new Headers({ 'a b': '1' }), 'TypeError'); throws('injection', () => h.set('a', 'b\r\nc'), 'TypeError');
+  const r = new Request('http://h/a?b#c', { method: 'post', body: JSON.stringify({ x: 1 }), headers: { 'Content-Type': 'application/json' } });
+  equal('request', [r.method, r.url, r.bodyUsed, r.headers.get('content-type')], ['POST', 'http://h/a?b#c', false, 'application/json']);
+  const c = r.clone(); equal('json', await r.json(), { x: 1 }); equal('used', r.bodyUsed, true);
+  await rejects('twice', () => r.text(), 'TypeError'); equal('the clone is unread', await c.text(), '{"x":1}');
+  throws('clone of a read one', () => r.clone(), 'TypeError'); throws('relative', () => new Request('/a'), 'TypeError'); throws('GET with a body', () => new Request('http://h', { body: 'x' }), 'TypeError');
+  const copy = new Request(new Request('http://h', { method: 'PUT', body: 'b', headers: { a: '1' } }), { headers: { b: '2' } });
+  equal('copy', [copy.method, await copy.text(), [...copy.headers]], ['PUT', 'b', [['b', '2']]]);
+  const s = new Response('ü', { status: 201, statusText: 'Made', headers: { a: 'b' } });
+  equal('response', [s.status, s.ok, s.statusText, s.headers.get('content-type'), s.type], [201, true, 'Made', 'text/plain;charset=UTF-8', 'default']);
+  equal('bytes', [...(await s.clone().bytes())], [195, 188]); equal('arrayBuffer', (await s.arrayBuffer()).byteLength, 2);
+  equal('json', [await Response.json([1]).json(), Response.json(1).headers.get('content-type')], [[1], 'application/json']);
+  equal('redirect', [Response.redirect('http://h/x').status, Response.redirect('/x', 303).headers.get('location')], [302, '/x']);
+  throws('redirect status', () => Response.redirect('http://h', 200), 'RangeError'); throws('status', () => new Response('', { status: 42 }), 'RangeError'); throws('no body', () => new Response('x', { status: 204 }), 'TypeError');
+  equal('error', Response.error().status, 0); equal('blob', [(await new Response('abc', { headers: { 'content-type': 'text/x' } }).blob()).type], ['text/x']);
+  equal('body', [new Response().body, typeof new Response('x').body, await new Response(new Response('again').body).text()], [null, 'object', 'again']);
+  let parts = ''; for await (const part of new Response('iter').body) parts += new TextDecoder().decode(part); equal('iterate', parts, 'iter');
+  const f = new FormData(); f.append('a', '1'); f.append('a', '2'); f.set('f', new Blob(['data'], { type: 'text/x' }), 'n"ame.txt');
+  const back = await new Response(f).formData();
+  equal('multipart', [back.getAll('a'), back.get('f').name, back.get('f').type, await back.get('f').text(), back.get('f') instanceof File], [['1', '2'], 'n"ame.txt', 'text/x', 'data', true]);
+  equal('urlencoded', [...(await new Response(new URLSearchParams('x=1&y=%C3%BC')).formData())], [['x', '1'], ['y', 'ü']]);
+  const b = new Blob(['a', new Uint8Array([98]), new Blob(['c'])], { type: 'T/X' }); equal('Blob', [b.size, b.type, await b.text(), await b.slice(1, 2).text(), b.slice(-1).size], [3, 't/x', 'abc', 'b', 1]);
+  equal('tags', [`${r}`, `${s}`, `${h}`, `${b}`], ['[object Request]', '[object Response]', '[object Headers]', '[object Blob]']);
+  return results;
+};

@@ -1,0 +1,2 @@
+eval("1 +");
+export default () => 1;

@@ -1,0 +1,5 @@
+function setup() {
+  throw new RangeError('not ready');
+}
+setup();
+export default () => 1;

@@ -1,0 +1,2 @@
+const a = JSON.parse("{");
+export default () => a;

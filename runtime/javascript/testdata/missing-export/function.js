@@ -1,0 +1,2 @@
+import { b } from './a.js';
+export default () => b;

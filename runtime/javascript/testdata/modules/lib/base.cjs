@@ -1,0 +1,2 @@
+exports.base = 2;
+exports.again = () => require('./common.cjs');

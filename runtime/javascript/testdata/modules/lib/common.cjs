@@ -1,0 +1,2 @@
+const { base } = require('./base.cjs');
+exports.half = (x) => x / base;

@@ -1,0 +1,1 @@
+export function handler(req) { return req.method; }

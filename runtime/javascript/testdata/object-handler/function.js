@@ -1,0 +1,1 @@
+export default { greeting: 'hi', handler(req) { return this.greeting; } };

@@ -1,0 +1,2 @@
+let store;
+export default (req, context) => (store = context.aleph.store, 'ok');

@@ -1,0 +1,3 @@
+module.exports = function (req) {
+  return req.query.;
+};

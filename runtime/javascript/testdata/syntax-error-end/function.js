@@ -1,0 +1,4 @@
+export default function() {
+  if (true) {
+    return 1;
+}

@@ -1,0 +1,3 @@
+export default function(req) {
+  const ä = 'ü'; const x = ;
+}

@@ -1,0 +1,33 @@
+const results = [];
+const show = (v) => (typeof v === 'string' ? v : JSON.stringify(v) ?? String(v));
+const equal = (what, got, want) => { if (show(got) !== show(want)) results.push(`${what}: got ${show(got)}, want ${show(want)}`); };
+const throws = (what, f, want) => { try { f(); } catch (e) { return equal(what, e.name, want); } results.push(`${what}: did not throw`); };
+const rejects = async (what, f, want) => { try { await f(); } catch (e) { return equal(what, e.name, want); } results.push(`${what}: did not reject`); };
+
+export default async () => {
+  const e = new TextEncoder(), d = new TextDecoder();
+  equal('encode', [...e.encode('aü€😀')], [97, 195, 188, 226, 130, 172, 240, 159, 152, 128]);
+  equal('lone surrogate', [...e.encode('a\ud800b')], [97, 239, 191, 189, 98]);
+  equal('into', e.encodeInto('a€b', new Uint8Array(3)), { read: 1, written: 1 });
+  equal('decode', d.decode(e.encode('aü€😀')), 'aü€😀');
+  equal('decode a buffer', d.decode(e.encode('xyz').buffer), 'xyz');
+  equal('decode a view', d.decode(new DataView(e.encode('xyz').buffer, 1)), 'yz');
+  equal('replacement', d.decode(new Uint8Array([97, 255, 226, 130, 98, 240, 159, 152])), 'a\ufffd\ufffdb\ufffd');
+  equal('surrogate bytes', d.decode(new Uint8Array([0xed, 0xa0, 0x80])), '\ufffd\ufffd\ufffd');
+  equal('BOM', d.decode(new Uint8Array([0xef, 0xbb, 0xbf, 97])), 'a');
+  equal('kept BOM', new TextDecoder('utf8', { ignoreBOM: true }).decode(new Uint8Array([0xef, 0xbb, 0xbf, 97])), '\ufeffa');
+  throws('fatal', () => new TextDecoder('utf-8', { fatal: true }).decode(new Uint8Array([255])), 'TypeError');
+  const s = new TextDecoder();
+  equal('stream', [0xf0, 0x9f, 0x98, 0x80, 0x41].map((b) => s.decode(new Uint8Array([b]), { stream: true })).join('|') + s.decode(), '|||😀|A');
+  equal('stream cut', s.decode(new Uint8Array([0xe2, 0x82]), { stream: true }) + s.decode(), '\ufffd');
+  equal('latin1', new TextDecoder('latin1').decode(new Uint8Array([0xe9, 0x80, 0x41])), 'é€A');
+  equal('utf-16le', new TextDecoder('utf-16le').decode(new Uint8Array([0x41, 0, 0x3d, 0xd8, 0, 0xde, 0x3d, 0xd8])), 'A😀\ufffd');
+  const u = new TextDecoder('utf-16');
+  equal('utf-16le stream', [0x3d, 0xd8, 0, 0xde].map((b) => u.decode(new Uint8Array([b]), { stream: true })).join('') + u.decode(), '😀');
+  throws('label', () => new TextDecoder('shift_jis'), 'RangeError');
+  equal('names', [new TextDecoder('latin1').encoding, new TextDecoder('UTF8 ').encoding, e.encoding], ['windows-1252', 'utf-8', 'utf-8']);
+  equal('btoa', [btoa('hellö'), atob('aGVsbPY='), atob(' YQ = = ')], ['aGVsbPY=', 'hellö', 'a']);
+  throws('btoa wide', () => btoa('€'), 'InvalidCharacterError');
+  throws('atob bad', () => atob('a'), 'InvalidCharacterError');
+  return results;
+};
