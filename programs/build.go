@@ -217,7 +217,7 @@ func (b *builder) build(v *Version, imageKey, codeKey string, logged func(level 
 	captured, err := image.Capture(b.engine, e.prepared, module, e.image, b.cache.imagePath(imageKey),
 		[]image.Step{{Export: "aleph_load", Takes: true, Event: loadFrame(v, files)}}, limits, loadFailure, logged)
 	if err != nil {
-		return refusal(err)
+		return refusal(err, limits)
 	}
 	if captured.Changed {
 		return &BuildError{Code: abi.ErrInvalidModule, Message: "loading the code changed the engine's globals"}
@@ -261,6 +261,9 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(err.Error())}
 	}
 	defer release()
+	if !slices.Contains(module.Exports, wasm.Export{Name: "aleph_handle", Kind: wasm.Func}) {
+		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: "the module does not export the function aleph_handle", Hint: "abi/SPEC.md says what a program exports"}
+	}
 	if err := image.Write(b.cache.imagePath(bare), p.Base, p.Size, b.engine.Clock()); err != nil {
 		return nil, err
 	}
@@ -273,7 +276,7 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 		{Export: "_initialize", Optional: true},
 		{Export: "aleph_init", Optional: true, Takes: true, Event: event},
 	}, limits, loadFailure, logged)
-	return captured, refusal(err)
+	return captured, refusal(err, limits)
 }
 
 // ready gives the language's engine, made now if this is the first time.
@@ -365,15 +368,21 @@ func loadFailure(_ int, response []byte) error {
 	case abi.GuestNoHandler:
 		code = abi.ErrNoHandler
 	case abi.GuestOutOfMemory:
-		code = abi.ErrLoadLimit
+		return errLoadMemory
 	}
 	return &BuildError{Code: code, Message: string(r.ErrorMessage), Stack: string(r.ErrorStack)}
 }
 
+// errLoadMemory is that a guest gave up for lack of memory.
+var errLoadMemory = errors.New("out of memory")
+
 // refusal says what of a failed capture is the program's doing.
-func refusal(err error) error {
+func refusal(err error, limits image.Limits) error {
 	var limit *image.LimitError
 	var fault *wasm.Fault
+	if errors.Is(err, errLoadMemory) {
+		err = &image.LimitError{Limit: "memory_limit", Value: fmt.Sprintf("%d MiB", limits.Memory>>20)}
+	}
 	switch {
 	case errors.As(err, &limit):
 		return &BuildError{Code: abi.ErrLoadLimit, Message: "the program used up a limit while it was loaded: " + limit.Error()}
