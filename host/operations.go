@@ -15,8 +15,8 @@ import (
 // operations is what an invocation has under way for its guest. Reads of the store answer at once; what waits for a disk, a
 // clock or another program runs beside the guest and answers through complete.
 type operations struct {
-	wake    chan struct{} // one token: complete has something
-	running map[uint32]context.CancelFunc
+	wake    chan struct{}     // one token: complete has something
+	running map[uint32]func() // by ticket: what cancels it
 
 	mu       sync.Mutex
 	complete []completion
@@ -45,8 +45,10 @@ func (inv *Invocation) deliver() {
 	inv.mu.Unlock()
 	for _, c := range complete {
 		inv.instance.Complete(c.ticket, c.result)
-		inv.running[c.ticket]()
-		delete(inv.running, c.ticket)
+		if cancel := inv.running[c.ticket]; cancel != nil { // else the guest forgot it
+			cancel()
+			delete(inv.running, c.ticket)
+		}
 	}
 }
 
@@ -61,15 +63,7 @@ func (inv *Invocation) start(op wasm.Operation) {
 	r := &inv.record
 	switch op.Op {
 	case abi.OpSleep:
-		inv.beside(op.Ticket, func(ctx context.Context) []byte {
-			timer := time.NewTimer(time.Duration(min(request.duration, math.MaxInt64)))
-			defer timer.Stop()
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-			}
-			return ok
-		})
+		inv.sleep(op.Ticket, time.Duration(min(request.duration, math.MaxInt64)))
 	case abi.OpStoreGet:
 		r.StoreReads++
 		value, found, err := store.Get(request.key)
@@ -142,10 +136,16 @@ func (inv *Invocation) write(r request) {
 	inv.record.StoreBytes += uint64(len(r.value.Data))
 }
 
-// beside runs an operation in a goroutine of its own. Its context ends when the guest forgets it or the invocation ends.
-func (inv *Invocation) beside(ticket uint32, run func(context.Context) []byte) {
+// sleep completes an operation after a time: a timer, no goroutine.
+func (inv *Invocation) sleep(ticket uint32, d time.Duration) {
+	timer := time.AfterFunc(d, func() { inv.completed(ticket, ok) })
+	inv.keep(ticket, func() { timer.Stop() })
+}
+
+// keep remembers how an operation under way is cancelled.
+func (inv *Invocation) keep(ticket uint32, cancel func()) {
 	if inv.running == nil {
-		inv.running = map[uint32]context.CancelFunc{}
+		inv.running = map[uint32]func(){}
 	}
 	if len(inv.running) >= 2*abi.MaxOperations { // some were forgotten by the guest
 		for ticket, cancel := range inv.running {
@@ -155,25 +155,34 @@ func (inv *Invocation) beside(ticket uint32, run func(context.Context) []byte) {
 			}
 		}
 	}
+	inv.running[ticket] = cancel
+}
+
+// completed hands a result to the invocation's goroutine, from any other.
+func (inv *Invocation) completed(ticket uint32, result []byte) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if inv.ended {
+		return
+	}
+	inv.complete = append(inv.complete, completion{ticket, result})
+	select {
+	case inv.wake <- struct{}{}:
+	default:
+	}
+}
+
+// beside runs an operation in a goroutine of its own. Its context ends when the guest forgets it or the invocation ends.
+func (inv *Invocation) beside(ticket uint32, run func(context.Context) []byte) {
 	d := inv.dispatcher
 	ctx, cancel := context.WithCancel(context.Background())
-	inv.running[ticket] = cancel
+	inv.keep(ticket, cancel)
 	d.work.Add(1)
 	d.waiting.Add(1)
 	go func() {
 		defer d.work.Done()
 		defer d.waiting.Add(-1)
-		result := run(ctx)
-		inv.mu.Lock()
-		defer inv.mu.Unlock()
-		if inv.ended || ctx.Err() != nil {
-			return
-		}
-		inv.complete = append(inv.complete, completion{ticket, result})
-		select {
-		case inv.wake <- struct{}{}:
-		default:
-		}
+		inv.completed(ticket, run(ctx))
 	}()
 }
 

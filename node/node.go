@@ -124,7 +124,7 @@ func Open(config Config) (_ *Node, err error) {
 		ErrorHandler:                 protocolError(config.MaxBody),
 		Logger:                       serverLog{config.Log},
 		MaxRequestBodySize:           max(maxUpload, config.MaxBody),
-		ReadBufferSize:               16 << 10, // bounds the request's line and headers
+		ReadBufferSize:               8 << 10, // bounds the request's line and headers; each connection has one
 		ReadTimeout:                  time.Minute,
 		WriteTimeout:                 2 * time.Minute,
 		IdleTimeout:                  2 * time.Minute,
@@ -249,6 +249,7 @@ func (n *Node) Counters() map[string]int64 {
 		"idle_bytes":         stats.Resident,
 		"memory_left_bytes":  n.engine.Budget(),
 		"heap_bytes":         int64(memory.HeapAlloc),
+		"stack_bytes":        int64(memory.StackInuse),
 		"operations_waiting": int64(n.dispatcher.Operations()),
 	}
 	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
@@ -287,7 +288,7 @@ func protocolError(maxBody int) func(ctx *fasthttp.RequestCtx, err error) {
 		case errors.Is(err, fasthttp.ErrBodyTooLarge):
 			triggers.WriteError(ctx, abi.ErrBodyTooLarge, fmt.Sprintf("the limit is %d bytes", maxBody), nil)
 		case errors.As(err, &small):
-			triggers.WriteErrorText(ctx, fasthttp.StatusRequestHeaderFieldsTooLarge, "headers_too_large", "the request's line and headers are over 16 KiB", "", nil)
+			triggers.WriteErrorText(ctx, fasthttp.StatusRequestHeaderFieldsTooLarge, "headers_too_large", "the request's line and headers are over 8 KiB", "", nil)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			triggers.WriteErrorText(ctx, fasthttp.StatusRequestTimeout, "request_timeout", "the request did not arrive within a minute", "", nil)
 		default:

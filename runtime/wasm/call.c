@@ -43,9 +43,11 @@ static void note_faults(aleph_slot *s) {
 }
 
 static void clear_operations(aleph_slot *s) {
-  if (s->ops_used)
-    for (uint32_t i = 0; i < ALEPH_OPS; i++)
-      if (s->ops[i].state != ALEPH_OP_FREE) aleph_op_free(s, &s->ops[i]);
+  for (uint32_t i = 0; i < s->ops_cap && s->ops_used; i++)
+    if (s->ops[i].state != ALEPH_OP_FREE) aleph_op_free(s, &s->ops[i]);
+  free(s->ops);
+  s->ops = NULL;
+  s->ops_cap = 0;
   s->started_len = s->complete_len = s->complete_head = 0;
   s->waiting = false;
 }

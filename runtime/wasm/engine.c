@@ -3,6 +3,7 @@
 #include "shim.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +41,11 @@ static void *tick(void *arg) {
 }
 
 char *aleph_engine_new(uint32_t slots, uint64_t max_wasm_stack, uint64_t tick_ns, int64_t budget, bool discard, uint32_t copy_limit,
-                       aleph_engine **out) {
+                       uint32_t procs, aleph_engine **out) {
+  // As many heaps as threads run guests: more would only lie fragmented. No fast bins: a store's larger blocks would have them
+  // consolidated at each run; the thread's own cache serves the small ones.
+  mallopt(M_ARENA_MAX, (int)procs);
+  mallopt(M_MXFAST, 0);
   aleph_engine *e = calloc(1, sizeof *e);
   e->slot_count = slots;
   e->stride = ALEPH_RESERVATION + ALEPH_GUARD;
@@ -62,6 +67,7 @@ char *aleph_engine_new(uint32_t slots, uint64_t max_wasm_stack, uint64_t tick_ns
   wasmtime_config_wasm_multi_memory_set(config, false);
   wasmtime_config_wasm_gc_set(config, false);
   wasmtime_config_gc_support_set(config, false);
+  wasmtime_config_wasm_component_model_set(config, false);
   wasmtime_config_cranelift_opt_level_set(config, WASMTIME_OPT_LEVEL_SPEED);
   wasmtime_config_memory_may_move_set(config, false);
   wasmtime_config_memory_reservation_set(config, ALEPH_RESERVATION);

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -121,7 +122,7 @@ func NewEngine(config Config) (*Engine, error) {
 	os.Setenv("RUST_BACKTRACE", "0") // else a stack overflow's backtrace costs milliseconds
 	e := &Engine{config: config}
 	fault := C.aleph_engine_new(C.uint32_t(config.Slots), C.uint64_t(config.Stack), C.uint64_t(config.Tick), C.int64_t(config.Memory),
-		C.bool(config.Discard), C.uint32_t(config.CopyLimit), &e.c)
+		C.bool(config.Discard), C.uint32_t(config.CopyLimit), C.uint32_t(runtime.GOMAXPROCS(0)), &e.c)
 	if fault != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTooSmall, taken(fault))
 	}

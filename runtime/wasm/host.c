@@ -114,8 +114,28 @@ static wasm_trap_t *random_bytes(void *env, wasmtime_caller_t *caller, wasmtime_
 // Operations. A ticket is generation << 8 | index, plus 1, so that a late answer never meets a ticket's next owner.
 
 aleph_op *aleph_op_find(aleph_slot *s, uint32_t ticket) {
-  aleph_op *op = &s->ops[(ticket - 1) % ALEPH_OPS];
-  return ticket && op->state != ALEPH_OP_FREE && op->ticket == ticket ? op : NULL;
+  uint32_t index = (ticket - 1) % ALEPH_OPS;
+  if (!ticket || index >= s->ops_cap) return NULL;
+  aleph_op *op = &s->ops[index];
+  return op->state != ALEPH_OP_FREE && op->ticket == ticket ? op : NULL;
+}
+
+// more_ops makes room for four times as many operations.
+static bool more_ops(aleph_slot *s) {
+  uint32_t cap = s->ops_cap ? s->ops_cap * 4 : 4;
+  aleph_op *ops = calloc(cap, sizeof *ops + 2 * sizeof *s->started);
+  if (!ops) return false;
+  uint16_t *started = (uint16_t *)(ops + cap), *complete = started + cap;
+  for (uint32_t i = 0; i < s->ops_cap; i++) ops[i] = s->ops[i];
+  for (uint32_t i = 0; i < s->started_len; i++) started[i] = s->started[i];
+  for (uint32_t i = 0; i < s->complete_len; i++) complete[i] = s->complete[(s->complete_head + i) % s->ops_cap];
+  s->complete_head = 0;
+  free(s->ops);
+  s->ops = ops;
+  s->started = started;
+  s->complete = complete;
+  s->ops_cap = cap;
+  return true;
 }
 
 void aleph_op_free(aleph_slot *s, aleph_op *op) {
@@ -133,14 +153,15 @@ static wasm_trap_t *op_start(void *env, wasmtime_caller_t *caller, wasmtime_val_
   const uint8_t *request = at(s, (uint32_t)v[1].i32, len);
   if (!request) return OUTSIDE("op_start");
   int32_t refusal = s->loading ? -2 : s->ops_used == ALEPH_OPS ? -1 : len > ALEPH_OPS_BYTES - s->ops_bytes ? -3 : 0;
+  if (!refusal && s->ops_used == s->ops_cap && !more_ops(s)) refusal = -1;
   uint8_t *copy = refusal ? NULL : malloc(len ? len : 1);
   if (!copy) {
     v[0].i32 = refusal ? refusal : -3;
     return NULL;
   }
   memcpy(copy, request, len);
-  uint32_t index = s->ops_generation % ALEPH_OPS; // spread, so that a free one is found at once
-  while (s->ops[index].state != ALEPH_OP_FREE) index = (index + 1) % ALEPH_OPS;
+  uint32_t index = s->ops_generation % s->ops_cap; // spread, so that a free one is found at once
+  while (s->ops[index].state != ALEPH_OP_FREE) index = (index + 1) % s->ops_cap;
   s->ops_generation++;
   aleph_op *op = &s->ops[index];
   op->state = ALEPH_OP_STARTED;
@@ -161,17 +182,17 @@ void aleph_op_complete(aleph_slot *s, uint32_t index, uint8_t *result, uint32_t 
   op->state = ALEPH_OP_COMPLETE;
   op->result = result;
   op->result_len = len;
-  s->complete[(s->complete_head + s->complete_len++) % ALEPH_OPS] = (uint16_t)index;
+  s->complete[(s->complete_head + s->complete_len++) % s->ops_cap] = (uint16_t)index;
 }
 
 // report takes a complete operation out of the queue: the one with that ticket, or for 0 the oldest.
 static int64_t report(aleph_slot *s, uint32_t ticket) {
   for (uint32_t i = 0; i < s->complete_len; i++) {
-    aleph_op *op = &s->ops[s->complete[(s->complete_head + i) % ALEPH_OPS]];
+    aleph_op *op = &s->ops[s->complete[(s->complete_head + i) % s->ops_cap]];
     if (ticket && op->ticket != ticket) continue;
     for (uint32_t j = i; j > 0; j--) // close the gap towards the head
-      s->complete[(s->complete_head + j) % ALEPH_OPS] = s->complete[(s->complete_head + j - 1) % ALEPH_OPS];
-    s->complete_head = (s->complete_head + 1) % ALEPH_OPS;
+      s->complete[(s->complete_head + j) % s->ops_cap] = s->complete[(s->complete_head + j - 1) % s->ops_cap];
+    s->complete_head = (s->complete_head + 1) % s->ops_cap;
     s->complete_len--;
     op->state = ALEPH_OP_REPORTED;
     return (int64_t)op->ticket << 32 | op->result_len;

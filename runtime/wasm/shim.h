@@ -112,9 +112,9 @@ typedef struct {
   uint32_t waiting_for;      // ticket, 0: any
   bool waiting;
   wasmtime_val_t *wait_result;
-  uint16_t started[ALEPH_OPS];
-  uint16_t complete[ALEPH_OPS];
-  aleph_op ops[ALEPH_OPS];
+  uint32_t ops_cap;          // 0, 4, 16, 64 or 256: most guests have few at once
+  aleph_op *ops;             // one block of memory with the two below
+  uint16_t *started, *complete; // indices; complete is a ring
 } aleph_slot;
 
 struct aleph_engine {
@@ -143,7 +143,7 @@ struct aleph_engine {
 
 // engine.c
 char *aleph_engine_new(uint32_t slots, uint64_t max_wasm_stack, uint64_t tick_ns, int64_t budget, bool discard, uint32_t copy_limit,
-                       aleph_engine **out);
+                       uint32_t procs, aleph_engine **out);
 void aleph_engine_delete(aleph_engine *);
 char *aleph_compile(aleph_engine *, const uint8_t *wasm, size_t len, wasm_byte_vec_t *out);
 char *aleph_validate(aleph_engine *, const uint8_t *wasm, size_t len);

@@ -262,8 +262,9 @@ func (s *Slot) Started(start func(Operation)) {
 		return
 	}
 	s.c.started_len = 0
-	for _, index := range s.c.started[:n] {
-		op := &s.c.ops[index]
+	ops := unsafe.Slice(s.c.ops, int(s.c.ops_cap))
+	for _, index := range unsafe.Slice(s.c.started, int(n)) {
+		op := &ops[index]
 		op.state = C.ALEPH_OP_RUNNING
 		start(Operation{uint32(op.ticket), uint32(op.op), unsafe.Slice((*byte)(unsafe.Pointer(op.request)), int(op.request_len))})
 	}
