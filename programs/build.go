@@ -59,11 +59,10 @@ type builder struct {
 
 // A languageEngine is a language made ready: compiled, and initialised into an image that programs are loaded from.
 type languageEngine struct {
-	once     sync.Once
-	err      error
-	prepared *image.Prepared
+	mu       sync.Mutex
 	key      string
-	image    *wasm.Image
+	image    *wasm.Image // nil: not ready
+	prepared func() (*image.Prepared, error) // made when the first program is built
 }
 
 func newBuilder(engine *wasm.Engine, folder string, languages []Language) (*builder, error) {
@@ -74,7 +73,13 @@ func newBuilder(engine *wasm.Engine, folder string, languages []Language) (*buil
 	b := &builder{engine: engine, cache: cache, languages: languages, slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
 		host: "wasmtime " + wasm.Version + " " + runtime.GOARCH + " " + cpuFlags(), engines: map[string]*languageEngine{}}
 	for _, l := range languages {
-		b.engines[l.Name] = &languageEngine{}
+		b.engines[l.Name] = &languageEngine{key: b.languageKey(&l), prepared: sync.OnceValues(func() (*image.Prepared, error) {
+			module, err := l.Module()
+			if err != nil {
+				return nil, err
+			}
+			return image.Prepare(module)
+		})}
 	}
 	return b, nil
 }
@@ -209,12 +214,16 @@ func (b *builder) build(v *Version, imageKey, codeKey string, logged func(level 
 	if err != nil {
 		return err
 	}
+	p, err := e.prepared()
+	if err != nil {
+		return err
+	}
 	module, release, err := b.cache.load(e.key)
 	if err != nil {
 		return err
 	}
 	defer release()
-	captured, err := image.Capture(b.engine, e.prepared, module, e.image, b.cache.imagePath(imageKey),
+	captured, err := image.Capture(b.engine, p, module, e.image, b.cache.imagePath(imageKey),
 		[]image.Step{{Export: "aleph_load", Takes: true, Event: loadFrame(v, files)}}, limits, loadFailure, logged)
 	if err != nil {
 		return refusal(err, limits)
@@ -279,28 +288,30 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 	return captured, refusal(err, limits)
 }
 
-// ready gives the language's engine, made now if this is the first time.
+// ready gives the language's engine, made now if it is not there. What fails is tried again at the next call.
 func (b *builder) ready(l *Language) (*languageEngine, error) {
 	e := b.engines[l.Name]
-	e.once.Do(func() { e.err = b.makeReady(l, e) })
-	return e, e.err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.image != nil {
+		return e, nil
+	}
+	return e, b.makeReady(l, e)
 }
 
 func (b *builder) makeReady(l *Language, e *languageEngine) error {
-	module, err := l.Module()
+	if _, err := os.Stat(b.cache.codePath(e.key)); err == nil {
+		if img, err := b.cache.image(e.key); err == nil {
+			e.image = img
+			return nil
+		}
+	}
+	p, err := e.prepared()
 	if err != nil {
 		return err
 	}
-	if e.prepared, err = image.Prepare(module); err != nil {
-		return err
-	}
-	e.key = b.languageKey(l)
-	_, err = os.Stat(b.cache.codePath(e.key))
-	if e.image, _ = b.cache.image(e.key); e.image != nil && err == nil {
-		return nil
-	}
 	event := abi.U32(abi.Frame(nil), abi.TagKind, abi.KindLoad)
-	captured, err := b.capture(e.prepared, e.key, e.key+"-0", image.Limits{Memory: 1 << 30, CPU: time.Minute, Log: RunLog}, event, nil)
+	captured, err := b.capture(p, e.key, e.key+"-0", image.Limits{Memory: 1 << 30, CPU: time.Minute, Log: RunLog}, event, nil)
 	if err != nil {
 		return fmt.Errorf("the engine %s: %w", l.Name, err)
 	}
@@ -310,7 +321,10 @@ func (b *builder) makeReady(l *Language, e *languageEngine) error {
 	if err := os.Rename(b.cache.imagePath(e.key+"-0"), b.cache.imagePath(e.key)); err != nil {
 		return err
 	}
-	e.image, err = b.cache.image(e.key)
+	img, err := b.cache.image(e.key)
+	if err == nil {
+		e.image = img
+	}
 	return err
 }
 
