@@ -159,16 +159,14 @@ func (n *Node) Serve(ctx context.Context) error {
 	case <-ctx.Done():
 		n.config.Log.Info("shutting down", "requests", n.dispatcher.InFlight())
 		n.end()
-		grace, cancel := context.WithTimeout(context.Background(), n.config.Grace)
-		err = n.server.ShutdownWithContext(grace)
-		cancel()
-		if errors.Is(err, context.DeadlineExceeded) {
-			n.config.Log.Warn("requests were interrupted", "requests", n.dispatcher.InFlight())
+		interrupt := time.AfterFunc(n.config.Grace, func() {
+			n.config.Log.Warn("requests are interrupted", "requests", n.dispatcher.InFlight())
 			n.dispatcher.Interrupt()
-			grace, cancel := context.WithTimeout(context.Background(), n.config.Grace)
-			err = n.server.ShutdownWithContext(grace)
-			cancel()
-		}
+		})
+		drained, cancel := context.WithTimeout(context.Background(), 2*n.config.Grace) // a second call would not wait
+		err = n.server.ShutdownWithContext(drained)
+		cancel()
+		interrupt.Stop()
 	}
 	return errors.Join(err, n.close())
 }
