@@ -58,7 +58,7 @@ static JSValue handler, handler_object;
 
 static JSContext *the_context(void) { return context; }
 
-/* Answers with the pending exception. 'what' comes before its message. */
+/* Answers with the pending exception. 'what' comes before its message and its stack. */
 static void take_exception(uint32_t code, const char *what)
 {
     JSContext *ctx = context;
@@ -78,9 +78,8 @@ static void take_exception(uint32_t code, const char *what)
         return;
     }
     size_t message_len, stack_len;
-    JSValue joined = JS_ConcatString3(ctx, what, JS_GetPropertyUint32(ctx, pair, 0), "");
-    const char *message = JS_ToCStringLen(ctx, &message_len, joined);
-    const char *stack = JS_ToCStringLen(ctx, &stack_len, JS_GetPropertyUint32(ctx, pair, 1));
+    const char *message = JS_ToCStringLen(ctx, &message_len, JS_ConcatString3(ctx, what, JS_GetPropertyUint32(ctx, pair, 0), ""));
+    const char *stack = JS_ToCStringLen(ctx, &stack_len, JS_ConcatString3(ctx, what, JS_GetPropertyUint32(ctx, pair, 1), ""));
     if (!message || !stack)
         fail_plainly(ERROR_OUT_OF_MEMORY, "out of memory");
     else

@@ -1,4 +1,4 @@
-const attempt = async (f) => { try { return await f(); } catch (e) { return `${e.name}${e.code ? ` ${e.code}` : ''}: ${e.message}`; } };
+const attempt = async (f) => { try { return await f(); } catch (e) { return e.code ?? `${e.name}: ${e.message}`; } };
 const cyclic = {}; cyclic.a = { b: cyclic };
 export default async (req, { aleph: { store } }) => {
   switch (req.path) {
