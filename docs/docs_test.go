@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -47,6 +48,34 @@ func TestOperating(t *testing.T) {
 	s := newSite(t)
 	s.startNode()
 	s.run("operating.md")
+}
+
+// TestRunTwice runs "make run", beside that where its address is taken, and once more.
+func TestRunTwice(t *testing.T) {
+	s := newSite(t)
+	examples, err := filepath.Glob("../examples/*")
+	if err != nil || len(examples) == 0 {
+		t.Fatalf("no examples: %v", err)
+	}
+	stop := s.startByMakeRun()
+	beside := exec.Command("../scripts/run")
+	beside.Env = s.env
+	if output, err := beside.CombinedOutput(); err == nil || !strings.Contains(string(output), "error: the address "+s.address+" is in use") {
+		t.Errorf("with the address in use: %v\n%s", err, output)
+	}
+	first := stop()
+	again := s.startByMakeRun()()
+	for name, text := range map[string]string{"first": first, "again": again} {
+		if n := strings.Count(text, "  curl \"http://"+s.address+"/"); n != len(examples) {
+			t.Errorf("%s: %d lines to paste for %d examples:\n%s", name, n, len(examples), text)
+		}
+	}
+	if n := strings.Count(first, "nothing to change"); n != 0 {
+		t.Errorf("the first time:\n%s", first)
+	}
+	if n := strings.Count(again, "nothing to change"); n != len(examples) {
+		t.Errorf("again:\n%s", again)
+	}
 }
 
 // patience is how long anything is waited for.
@@ -121,14 +150,14 @@ func (s *site) startNode() {
 }
 
 // startByMakeRun does what "make run" does, with the node where this site is.
-func (s *site) startByMakeRun() {
+func (s *site) startByMakeRun() (stop func() string) {
 	s.Helper()
-	s.start("Ctrl-C stops the node.", "../scripts/run")
+	return s.start("Ctrl-C stops the node.", "../scripts/run")
 }
 
-// start starts what stays, and waits until it prints the text. At the test's end it is stopped as by Ctrl-C, which must end it
-// well.
-func (s *site) start(ready, name string, args ...string) {
+// start starts what stays, and waits until it prints the text. stop, which the test's end calls if nobody did, stops it as Ctrl-C
+// does, which must end it well, and gives what it printed.
+func (s *site) start(ready, name string, args ...string) (stop func() string) {
 	s.Helper()
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -155,14 +184,17 @@ func (s *site) start(ready, name string, args ...string) {
 			}
 		}
 	}()
-	s.Cleanup(func() {
+	stop = sync.OnceValue(func() string {
 		_ = cmd.Process.Signal(syscall.SIGINT)
 		if err := cmd.Wait(); err != nil {
 			s.Errorf("%s: %v", name, err)
 		}
 		<-over
-		if s.Failed() {
-			s.Logf("%s printed:\n%s", name, &printed)
+		return printed.String()
+	})
+	s.Cleanup(func() {
+		if text := stop(); s.Failed() {
+			s.Logf("%s printed:\n%s", name, text)
 		}
 	})
 	select {
@@ -172,6 +204,7 @@ func (s *site) start(ready, name string, args ...string) {
 	case <-time.After(patience):
 		s.Fatalf("%s is not ready", name)
 	}
+	return stop
 }
 
 // A block is a fenced block of a document.
