@@ -260,7 +260,7 @@ static void stack_free(void *env) {
   aleph_engine *e = stack->engine;
   const uint8_t *mark = stack->base + e->stack_size - STACK_MARK;
   uint64_t used = 0;
-  for (int i = 0; i < ALEPH_PAGE; i += 64) used |= *(const uint64_t *)(mark + i);
+  for (int i = 0; i < ALEPH_PAGE; i += 512) used |= *(const uint64_t *)(mark + i);
   if (used) madvise(stack->base, e->stack_size - STACK_KEEP, MADV_DONTNEED);
   lock(&e->stacks_lock);
   stack->next = e->stack_free;

@@ -159,7 +159,11 @@ func (s *Slot) Start(m *Module, export string, event []byte) Status {
 func (s *Slot) Resume() Status { return Status(C.aleph_slot_poll(s.c)) }
 
 // Cancel drops the run, wherever it is. It is no error if nothing runs.
-func (s *Slot) Cancel() { C.aleph_slot_close(s.c) }
+func (s *Slot) Cancel() {
+	if s.c.store != nil || s.c.event_copy != nil {
+		C.aleph_slot_close(s.c)
+	}
+}
 
 // Settle restores now a memory that is better not kept as it is: grown, trapped or cancelled. Others are restored by the
 // next Start. It ends the views of the run.
