@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/logs"
+	"github.com/aleph-edge/aleph-edge/runtime/wasm"
 )
 
 // Config is a node's configuration. Flags of "aleph node" map onto it.
@@ -93,6 +94,9 @@ func (c *Config) validate() error {
 	}
 	if c.Memory < 0 || c.MaxBody < 0 || c.Instances < 0 || c.Grace < 0 {
 		fault("--memory, --max-body, --instances and --grace must not be negative", "")
+	}
+	if c.Instances > 0 && c.Instances < wasm.MinSlots {
+		fault(fmt.Sprintf("--instances %d is too few", c.Instances), fmt.Sprintf("give %d or more", wasm.MinSlots))
 	}
 	if len(texts) == 0 {
 		return nil

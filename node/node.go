@@ -92,10 +92,14 @@ func Open(config Config) (_ *Node, err error) {
 	if n.meter, err = usage.Open(n.db, usage.Options{Log: config.Log}); err != nil {
 		return nil, err
 	}
-	if n.engine, err = wasm.NewEngine(wasm.Config{Memory: config.Memory, Slots: config.Instances}); err != nil {
+	slots := config.Instances
+	if slots > 0 {
+		slots += programs.BuildSlots()
+	}
+	if n.engine, err = wasm.NewEngine(wasm.Config{Memory: config.Memory, Slots: slots}); err != nil {
 		return nil, &Error{err.Error(), "raise vm.max_map_count (sysctl) or the address space limit (ulimit -v), or give programs more with --memory"}
 	}
-	n.pool = pool.New(n.engine, pool.Config{Procs: runtime.GOMAXPROCS(0)})
+	n.pool = pool.New(n.engine, pool.Config{Procs: runtime.GOMAXPROCS(0), Slots: max(1, n.engine.Slots()-programs.BuildSlots())})
 	n.dispatcher = host.New(host.Config{NodeID: n.id, Meter: n.meter, Logs: n.logs, Log: config.Log,
 		Stores: func(program string) kv.Store { return n.db.Store(program, kv.Quota{}) }})
 	if n.registry, err = programs.Open(programs.Config{DB: n.db, Engine: n.engine, Pool: n.pool, Folder: filepath.Join(config.Data, "images"),

@@ -45,6 +45,10 @@ const (
 	RunLog  = 1 << 20 // bytes
 )
 
+// BuildSlots is how many of the engine's slots builds take at most: one a core, and one where a language is made ready. Leave them
+// out of the pool, so that programs can be deployed however many are called.
+func BuildSlots() int { return runtime.GOMAXPROCS(0) + 1 }
+
 // A builder turns a version's code into what the pool serves.
 type builder struct {
 	engine    *wasm.Engine
@@ -61,7 +65,7 @@ type builder struct {
 type languageEngine struct {
 	mu       sync.Mutex
 	key      string
-	image    *wasm.Image // nil: not ready
+	image    *wasm.Image                     // nil: not ready
 	prepared func() (*image.Prepared, error) // made when the first program is built
 }
 
@@ -70,7 +74,7 @@ func newBuilder(engine *wasm.Engine, folder string, languages []Language) (*buil
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{engine: engine, cache: cache, languages: languages, slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+	b := &builder{engine: engine, cache: cache, languages: languages, slots: make(chan struct{}, BuildSlots()-1),
 		host: "wasmtime " + wasm.Version + " " + runtime.GOARCH + " " + cpuFlags(), engines: map[string]*languageEngine{}}
 	for _, l := range languages {
 		b.engines[l.Name] = &languageEngine{key: b.languageKey(&l), prepared: sync.OnceValues(func() (*image.Prepared, error) {

@@ -56,6 +56,7 @@ type Program struct {
 	serving  atomic.Pointer[Serving]
 	opening  sync.Mutex // while serving is made or replaced
 	changing sync.Mutex // from a change's preparation to its end
+	share    pool.Share // of its versions: what instances they hold
 	gone     bool
 }
 
@@ -210,6 +211,7 @@ func (r *Registry) open(ctx context.Context, p *Program, v Version) (*Serving, e
 	if err != nil {
 		return nil, err
 	}
+	spec.Share = &p.share
 	s := &Serving{Version: &v, Guest: r.config.Pool.Add(spec), Header: Header{[]byte(p.ID), []byte(v.CodeRef)}}
 	if s.Attached, err = r.config.Attach(p, &v); err != nil {
 		s.Guest.Remove(nil)

@@ -4,8 +4,8 @@
 // mapped. It stays with its guest when a run ends, so that the next one finds its pages resident; the guest that was not
 // called for longest loses it first. Two things are shared out here:
 //
-// Instances. A guest that holds one already cannot take the last ones: Reserve of them are for guests that hold none. So a
-// flood of one program never shuts out the others.
+// Instances. A guest that holds one already cannot take the last ones: Reserve of them are for guests that hold none. Guests
+// with one Share, as the versions of a program have, count as one. So a flood of one program never shuts out the others.
 //
 // Processors. At most Procs guests run at once; others wait, a queue for each guest, and the queues take turns. A guest that
 // runs on yields every few milliseconds and goes behind.
@@ -29,6 +29,8 @@ var ErrClosed = errors.New("the guest was removed")
 type Config struct {
 	// Procs is how many guests run at once. It must be at least 1.
 	Procs int
+	// Slots is how many of the engine's slots the pool may hold. The default is all; those left are for others, such as builds.
+	Slots int
 	// Reserve is how many instances a guest that holds one cannot take. The default is a sixteenth of all, at least 1.
 	Reserve int
 	// Idle is how many bytes instances that run nothing may keep resident, estimated. The default is 1 GiB.
@@ -42,6 +44,7 @@ type Pool struct {
 
 	mu       sync.Mutex
 	spare    []*Instance
+	held     int  // slots, in use and idle
 	idle     list // least recently used first
 	resident int64
 	running  int
@@ -50,8 +53,11 @@ type Pool struct {
 
 // New makes a pool over the engine's slots.
 func New(engine *wasm.Engine, config Config) *Pool {
+	if config.Slots <= 0 {
+		config.Slots = engine.Slots()
+	}
 	if config.Reserve <= 0 {
-		config.Reserve = max(1, engine.Slots()/16)
+		config.Reserve = max(1, config.Slots/16)
 	}
 	if config.Idle <= 0 {
 		config.Idle = 1 << 30
@@ -66,8 +72,12 @@ type Spec struct {
 	Memory uint64        // bytes its memory may grow to
 	CPU    time.Duration // on CPU, for each run
 	Log    int           // bytes, for each run
+	Share  *Share        // of the guests that count as one; nil: its own
 	Close  func()
 }
+
+// A Share counts the instances of guests that share them out as one.
+type Share struct{ inUse int }
 
 // A Guest is what instances are made of.
 type Guest struct {
@@ -86,7 +96,12 @@ type Guest struct {
 }
 
 // Add makes a guest.
-func (p *Pool) Add(spec Spec) *Guest { return &Guest{pool: p, spec: spec} }
+func (p *Pool) Add(spec Spec) *Guest {
+	if spec.Share == nil {
+		spec.Share = &Share{}
+	}
+	return &Guest{pool: p, spec: spec}
+}
 
 // An Instance is a slot that holds a guest's image.
 type Instance struct {
@@ -105,12 +120,13 @@ func (g *Guest) Acquire() (*Instance, error) {
 		p.mu.Unlock()
 		return nil, ErrClosed
 	}
-	free := p.engine.Slots() - p.engine.InUse() + p.idle.len
-	if free == 0 || g.inUse > 0 && free <= p.config.Reserve {
+	free := p.config.Slots - p.held + p.idle.len
+	if free == 0 || g.spec.Share.inUse > 0 && free <= p.config.Reserve {
 		p.mu.Unlock()
 		return nil, ErrNoCapacity
 	}
 	g.inUse++
+	g.spec.Share.inUse++
 	if n := len(g.idle); n > 0 {
 		i := g.idle[n-1]
 		g.idle = g.idle[:n-1]
@@ -123,15 +139,15 @@ func (g *Guest) Acquire() (*Instance, error) {
 	p.mu.Unlock()
 	if err == nil {
 		if err = i.Map(g.spec.Image, g.spec.Memory); err != nil {
-			i.Slot.Release()
 			p.mu.Lock()
-			p.spare = append(p.spare, i)
+			p.giveBack(i)
 			p.mu.Unlock()
 		}
 	}
 	if err != nil {
 		p.mu.Lock()
 		g.inUse--
+		g.spec.Share.inUse--
 		g.finish()
 		return nil, err
 	}
@@ -142,15 +158,19 @@ func (g *Guest) Acquire() (*Instance, error) {
 
 // take finds a slot: a free one, or that of the instance idle for longest. The pool is locked.
 func (p *Pool) take() (*Instance, error) {
-	slot := p.engine.Acquire()
+	var slot *wasm.Slot
 	for slot == nil {
-		oldest := p.idle.first
-		if oldest == nil {
-			return nil, ErrNoCapacity
+		if p.held < p.config.Slots {
+			slot = p.engine.Acquire()
 		}
-		p.evict(oldest)
-		slot = p.engine.Acquire()
+		if slot == nil {
+			if p.idle.first == nil {
+				return nil, ErrNoCapacity
+			}
+			p.evict(p.idle.first)
+		}
 	}
+	p.held++
 	var i *Instance
 	if n := len(p.spare); n > 0 {
 		i = p.spare[n-1]
@@ -173,7 +193,13 @@ func (p *Pool) evict(i *Instance) {
 	}
 	p.idle.remove(i)
 	p.resident -= i.resident
+	p.giveBack(i)
+}
+
+// giveBack gives an instance's slot back to the engine. The pool is locked.
+func (p *Pool) giveBack(i *Instance) {
 	i.Slot.Release()
+	p.held--
 	p.spare = append(p.spare, i)
 }
 
@@ -185,12 +211,12 @@ func (i *Instance) Release() {
 	p := g.pool
 	p.mu.Lock()
 	g.inUse--
+	g.spec.Share.inUse--
 	if n := i.DirtyPages(); n > 0 {
 		g.pages = n
 	}
 	if g.closed || settled != nil {
-		i.Slot.Release()
-		p.spare = append(p.spare, i)
+		p.giveBack(i)
 		g.finish()
 		return
 	}
@@ -269,7 +295,7 @@ type Stats struct {
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Stats{Slots: p.engine.Slots(), InUse: p.engine.InUse() - p.idle.len, Idle: p.idle.len, Running: p.running, Resident: p.resident}
+	return Stats{Slots: p.config.Slots, InUse: p.held - p.idle.len, Idle: p.idle.len, Running: p.running, Resident: p.resident}
 }
 
 // Close gives all idle instances back. Nothing may be in use.
