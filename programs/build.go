@@ -57,7 +57,6 @@ type builder struct {
 	slots     chan struct{} // one build a core
 	host      string        // what machine code depends on beside the module
 
-	mu      sync.Mutex
 	engines map[string]*languageEngine
 }
 
