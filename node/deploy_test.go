@@ -48,7 +48,6 @@ func TestRejections(t *testing.T) {
 		{"an unknown import", deployment{runtime: "wasm", source: `(module (import "env" "system" (func)) (memory (export "memory") 1) ` + handle + `)`}, "invalid_module", []string{"env", "system"}},
 		{"an import of another type", deployment{runtime: "wasm", source: `(module (import "aleph_v1" "log" (func (param i64))) (memory (export "memory") 1) ` + handle + `)`}, "invalid_module", []string{"log"}},
 		{"no aleph_handle", deployment{runtime: "wasm", source: `(module (memory (export "memory") 1))`}, "invalid_module", []string{"aleph_handle"}},
-		{"another aleph_handle", deployment{runtime: "wasm", source: `(module (memory (export "memory") 1) (func (export "aleph_handle")))`}, "invalid_module", []string{"aleph_handle"}},
 		{"no memory of its own", deployment{runtime: "wasm", source: `(module ` + handle + `)`}, "invalid_module", []string{"memory"}},
 		{"a module's memory over its limit", deployment{runtime: "wasm", source: `(module (memory (export "memory") 3000) ` + handle + `)`}, "invalid_module", []string{"memory_limit: 128 MiB"}},
 		{"a trap", deployment{runtime: "wasm", source: `(module (memory (export "memory") 1) (func (export "aleph_init") (param i32) unreachable) ` + handle + `)`}, "load_exception", []string{"unreachable"}},

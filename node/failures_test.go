@@ -253,6 +253,9 @@ func TestMorePrograms(t *testing.T) {
 
 // TestLimitsReached runs programs that use all they may: a memory of 1024 MiB, and most of their time, computing and waiting.
 func TestLimitsReached(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes time")
+	}
 	w := newWorld(t, Config{Memory: 2 << 30})
 	good := w.js("neighbour", neighbourSource)
 	t.Run("1024 MiB", func(t *testing.T) {
