@@ -16,7 +16,7 @@ import (
 	"github.com/aleph-edge/aleph-edge/abi"
 )
 
-func TestMain(m *testing.M) { 
+func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1")) // for ever
 }
 
