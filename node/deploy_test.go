@@ -17,6 +17,7 @@ import (
 
 // TestRejections deploys what cannot start. The answer says why, and nothing is deployed.
 func TestRejections(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	beside := w.js("neighbour", neighbourSource).neighbour()
 	defer beside.check()
@@ -54,6 +55,9 @@ func TestRejections(t *testing.T) {
 		{"a trap at start", deployment{runtime: "wasm", source: `(module (memory (export "memory") 1) (func $s unreachable) (start $s) ` + handle + `)`}, "load_exception", []string{"unreachable"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			if testing.Short() && test.name == "loop" {
+				t.Skip("takes ten seconds of CPU time")
+			}
 			s := w.site
 			s.TB = t
 			test.deployment.name = test.name
@@ -87,6 +91,7 @@ func TestRejections(t *testing.T) {
 
 // TestRejectedUpdate updates a program with what cannot start: it goes on as it was.
 func TestRejectedUpdate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.js("steady", `export default () => 'one'`)
 	for _, source := range []string{"export default {;", "throw new Error('no');"} {
@@ -105,6 +110,7 @@ func TestRejectedUpdate(t *testing.T) {
 // TestUpdates deploys twenty versions of a program that is called all the time, and goes back to the first. Every call is
 // answered, by a version that is not older than what was deployed before the call began; the store stays.
 func TestUpdates(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	source := func(version int) string {
 		return fmt.Sprintf(`export default async (req, { aleph }) => { await aleph.store.increment('calls'); return '%d'; }`, version)
@@ -192,6 +198,7 @@ func TestUpdates(t *testing.T) {
 
 // TestLimitsUpdate changes a program's limits and variables by a PROGRAM that replaces it.
 func TestLimitsUpdate(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	source := `export default async (req, { aleph }) => ({ n: await aleph.store.increment('n'), v: process.env.V ?? null });`
 	p := w.js("limits", source)
@@ -228,6 +235,7 @@ func TestLimitsUpdate(t *testing.T) {
 
 // TestForget deletes a program while a call is under way: the call ends, then its data is gone. What it used stays to be read.
 func TestForget(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	const source = `export default async (req, { aleph }) => {
 		await aleph.store.set('a', 'x');
@@ -276,6 +284,7 @@ func TestForget(t *testing.T) {
 
 // TestRestart stops a node and starts it again: everything is as it was.
 func TestRestart(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	counter := w.js("counter", `export default async (req, { aleph }) => 'one ' + await aleph.store.increment('n');`)
 	counter.want("", 200, "one 1")
@@ -340,6 +349,7 @@ func TestRestart(t *testing.T) {
 
 // TestSignedRequests asks for what is the owner's only.
 func TestSignedRequests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.js("mine", neighbourSource)
 	if err := p.update(neighbourSource + " "); err != nil {
@@ -411,6 +421,7 @@ func TestSignedRequests(t *testing.T) {
 
 // TestAllow deploys on a node that names who may.
 func TestAllow(t *testing.T) {
+	t.Parallel()
 	key := newKey(t)
 	w := newWorld(t, Config{Allow: []string{strings.ToLower(network.Address(key))}})
 	if _, err := w.publish(deployment{name: "no", source: neighbourSource}); err == nil {

@@ -20,6 +20,7 @@ func long() bool { return os.Getenv(longTests) != "" }
 
 // TestFailures has programs fail in every way that there is, while a neighbour is served.
 func TestFailures(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	neighbour := w.js("neighbour", neighbourSource)
 	for _, test := range []struct {
@@ -97,6 +98,7 @@ func TestFailures(t *testing.T) {
 
 // TestModuleFailures has compiled guests fail.
 func TestModuleFailures(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	neighbour := w.js("neighbour", neighbourSource)
 	const imports = `(import "aleph_v1" "respond" (func $respond (param i32 i32))) (import "aleph_v1" "op_wait" (func $wait (param i32) (result i64)))
@@ -145,6 +147,7 @@ func TestModuleFailures(t *testing.T) {
 
 // TestLogLimit has a program log 100,000 lines: the answer comes, the log is cut and says so.
 func TestLogLimit(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	beside := w.js("neighbour", neighbourSource).neighbour()
 	defer beside.check()
@@ -167,6 +170,7 @@ func TestLogLimit(t *testing.T) {
 
 // TestAddresses calls what is not there.
 func TestAddresses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.js("gone", neighbourSource)
 	unknown := strings.Repeat("0", 64)
@@ -190,6 +194,7 @@ const sleeper = `export default async (req) => { await new Promise((done) => set
 // TestNoFreeInstance floods a node that has four instances with one program. Some requests get 503, others are served, and so
 // is every other program, also while the flooding one is updated again and again.
 func TestNoFreeInstance(t *testing.T) {
+	t.Parallel()
 	for name, updates := range map[string]int{"flood": 0, "flood with updates": 5} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, Config{Instances: 4})
@@ -239,6 +244,7 @@ func TestNoFreeInstance(t *testing.T) {
 
 // TestMorePrograms deploys and calls more programs than there are instances.
 func TestMorePrograms(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{Instances: 4})
 	var all []program
 	for i := range 10 {
@@ -359,6 +365,7 @@ func (p program) inFlight(w *world) int {
 
 // TestClientStays keeps connections open in ways that are not leaving: a request that comes early, silence.
 func TestClientStays(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.js("sleeper", sleeper)
 	conn := w.dial()

@@ -54,6 +54,7 @@ func (a answer) echoed(t testing.TB) (e echoed) {
 
 // TestRequest checks what a handler is given.
 func TestRequest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.js("echo", echoSource)
 
@@ -181,6 +182,7 @@ func TestRequest(t *testing.T) {
 
 // TestReplies checks what becomes of what handlers return.
 func TestReplies(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.js("replies", `const replies = {
 		'/object': () => ({ message: 'Hëllo' }), '/array': () => [1, 'a', null], '/number': () => 1.5, '/boolean': () => false, '/null': () => null,
@@ -277,6 +279,7 @@ func TestReplies(t *testing.T) {
 
 // TestBodies sends bodies up to the limit and over it, in every way that HTTP has.
 func TestBodies(t *testing.T) {
+	t.Parallel()
 	const limit = 10 << 20
 	w := newWorld(t, Config{})
 	p := w.js("size", `export default (req) => { const b = req.rawBody; let sum = 0; for (let i = 0; i < b.length; i += 4096) sum += b[i]; return [b.length, sum, b[b.length - 1]].join(); }`)
@@ -384,6 +387,7 @@ func TestBodies(t *testing.T) {
 
 // TestIsolation looks in one request for what the one before left.
 func TestIsolation(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.js("left", `let calls = 0; globalThis.seen = []; const kept = new Map();
 		export default (req) => { calls++; seen.push(req.query.n); kept.set(req.query.n, 1); Array.prototype['x' + req.query.n] = 1;
@@ -404,6 +408,7 @@ func TestIsolation(t *testing.T) {
 
 // TestNodeRoutes asks for what is the node's own.
 func TestNodeRoutes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	code := neighbourSource
 	p := w.js("one", code)

@@ -16,6 +16,8 @@ func TestMixedLoad(t *testing.T) {
 	length := 5 * time.Second
 	if long() {
 		length = time.Minute
+	} else if testing.Short() {
+		length = 2 * time.Second
 	}
 	w := newWorld(t, Config{Instances: 128})
 	good := w.js("good", neighbourSource)

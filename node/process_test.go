@@ -119,6 +119,7 @@ func (p *process) terminate() error {
 
 // TestTerminate ends a node with SIGTERM: what is under way gets its answer, what is idle or without end is closed.
 func TestTerminate(t *testing.T) {
+	t.Parallel()
 	n := newProcess(t)
 	slow := n.js("slow", `export default async (req, { aleph }) => {
 		console.log('called');
@@ -179,6 +180,7 @@ func TestTerminate(t *testing.T) {
 
 // TestTerminateImpatiently ends a node while programs wait and compute for longer than its grace period.
 func TestTerminateImpatiently(t *testing.T) {
+	t.Parallel()
 	n := newProcess(t)
 	wait := n.deploy(deployment{name: "wait", timeout: 60, source: `export default () => new Promise((done) => setTimeout(done, 50000))`})
 	loop := n.deploy(deployment{name: "loop", timeout: 60, source: `export default () => { for (;;); }`})
@@ -210,6 +212,7 @@ func TestTerminateImpatiently(t *testing.T) {
 // TestKilledDeploys kills a node while programs are deployed and updated. What was said to be deployed is; every other program
 // is there and works, or is not there; deploying it again makes it whole.
 func TestKilledDeploys(t *testing.T) {
+	t.Parallel()
 	n := newProcess(t)
 	steady := n.js("steady", `export default () => 'version 0'`)
 	var version atomic.Int64 // of steady that was said to be deployed
@@ -301,6 +304,7 @@ func TestKilledDeploys(t *testing.T) {
 
 // TestKilledStore kills a node while counters are incremented: every increment that was answered is there.
 func TestKilledStore(t *testing.T) {
+	t.Parallel()
 	n := newProcess(t)
 	p := n.js("counter", `export default async (req, { aleph }) => String(await aleph.store.increment(req.query.k));`)
 	var answered [4]int64
@@ -347,6 +351,7 @@ func TestKilledStore(t *testing.T) {
 
 // TestKilledUsage kills a node: at most the last second's invocations are missing from the totals.
 func TestKilledUsage(t *testing.T) {
+	t.Parallel()
 	n := newProcess(t)
 	p := n.js("used", `export default async (req, { aleph }) => { await aleph.store.get('k'); return 'x'; }`)
 	for range 10 {
@@ -367,6 +372,7 @@ func TestKilledUsage(t *testing.T) {
 
 // TestInUse opens a second node at the same address, or on the same data.
 func TestInUse(t *testing.T) {
+	t.Parallel()
 	n := newProcess(t)
 	for name, config := range map[string]Config{
 		n.address: {Listen: n.address, Data: t.TempDir()},

@@ -33,6 +33,7 @@ func (p program) perform(path, operations string) []any {
 
 // TestStore performs every operation. The results are those of docs, as JSON; a text that ends with "…" is a beginning.
 func TestStore(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	for name, test := range map[string][][2]string{
 		"set and get": {
@@ -154,6 +155,7 @@ func TestStore(t *testing.T) {
 
 // TestStorePages lists more than a page.
 func TestStorePages(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.js("pages", `export default async (req, { aleph: { store } }) => {
 		await Promise.all(Array.from({ length: 250 }, (_, i) => store.set('k' + String(i).padStart(3, '0'), i)));
@@ -166,6 +168,7 @@ func TestStorePages(t *testing.T) {
 
 // TestStoreParallel has operations of one request run at once, and requests of many clients on one counter.
 func TestStoreParallel(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := storeProgram(&w.site, "parallel")
 	var operations []string
@@ -198,6 +201,7 @@ func TestStoreParallel(t *testing.T) {
 
 // TestWatch has one request wait for what another writes.
 func TestWatch(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := storeProgram(&w.site, "watch")
 	for _, test := range []struct{ change, want string }{
@@ -229,6 +233,7 @@ func TestWatch(t *testing.T) {
 
 // TestStoreAtLoad uses the store before there is a request.
 func TestStoreAtLoad(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.js("keeps", `let kept; export default async (req, { aleph }) => { kept ??= aleph.store; return String(await kept.increment('n')); }`)
 	p.want("", 200, "1")

@@ -47,6 +47,7 @@ type usageReport struct {
 
 // TestUsage calls a program in all ways; the totals are exactly the sum of the records, and say what happened.
 func TestUsage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, Config{})
 	p := w.deploy(deployment{name: "used", memory: 256, timeout: 1, source: `export default async (req, { aleph }) => {
 		switch (req.path) {
