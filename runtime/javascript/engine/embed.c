@@ -38,7 +38,6 @@ static struct {
     JSValue response_prototype;
     JSValue response_parts;     /* (Response) -> [status, headers, body] */
     JSValue fetch;              /* (handler object, req, context) -> what its fetch() returned */
-    JSValue started;            /* () at the start of every event */
     JSValue pending;            /* () -> text that says what is still armed after loading, or undefined */
 } hooks;
 
@@ -55,8 +54,6 @@ static JSValue handler, handler_object;
 #include "url.c"
 #include "natives.c"
 #include "prelude.c"
-
-static JSContext *the_context(void) { return context; }
 
 /* Answers with the pending exception. 'what' comes before its message and its stack. */
 static void take_exception(uint32_t code, const char *what)
@@ -236,7 +233,6 @@ EXPORT(aleph_init) void aleph_init(uint32_t len)
 {
     heap_init();
     init_list_head(&image_objects);
-    loading = 1;
     rt = JS_NewRuntime();
     context = JS_NewContext(rt);
     JSContext *ctx = context;
@@ -265,7 +261,6 @@ EXPORT(aleph_init) void aleph_init(uint32_t len)
     hooks.response_prototype = hook(ctx, native, "responsePrototype");
     hooks.response_parts = hook(ctx, native, "responseParts");
     hooks.fetch = hook(ctx, native, "fetchHandler");
-    hooks.started = hook(ctx, native, "started");
     hooks.pending = hook(ctx, native, "pending");
     aleph_object = hook(ctx, native, "aleph");
     JS_FreeValue(ctx, native);
@@ -474,7 +469,6 @@ EXPORT(aleph_load) void aleph_load(uint32_t len)
     }
     if (event.seed)
         ctx->random_state = event.seed;
-    JS_FreeValue(ctx, JS_Call(ctx, hooks.started, JS_UNDEFINED, 0, NULL));
     char *file = copy_text(&entrypoint), *export = strrchr(file, ':');
     if (export)
         *export++ = 0;
@@ -518,7 +512,6 @@ EXPORT(aleph_load) void aleph_load(uint32_t len)
 EXPORT(aleph_handle) void aleph_handle(uint32_t len)
 {
     JSContext *ctx = context;
-    loading = 0;
     if (event_read(len)) {
         fail_plainly(ERROR_OUT_OF_MEMORY, "out of memory while reading the event");
         return;

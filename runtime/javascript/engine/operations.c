@@ -10,7 +10,6 @@ typedef struct Operation {
 } Operation;
 
 static Operation *operations; /* in the order of their start */
-static int loading;           /* aleph_init or aleph_load is running */
 
 static const char not_at_load[] =
     "the store and timers are not available while the program loads, only while it handles an event";

@@ -9,7 +9,6 @@
 
    Everything else is an error: code invalid_reply, and a message that says what was returned. */
 
-static JSContext *the_context(void);
 static void take_exception(uint32_t code, const char *what);
 
 /* The failure to answer with if there is no memory to build another. */

@@ -10,13 +10,33 @@ function headerName(name) {
 }
 
 function headerValue(name, value) {
-  value = `${value}`.replace(/^[\t\r\n ]+|[\t\r\n ]+$/g, '');
+  value = `${value}`;
+  if (!/^[\t\r\n ]|[\0\r\n]|[\t ]$/.test(value)) return value;
+  value = value.replace(/^[\t\r\n ]+|[\t\r\n ]+$/g, '');
   if (/[\0\r\n]/.test(value)) throw new TypeError(`Headers: the value of "${name}" has a line break or NUL in it`);
   return value;
 }
 
+let headersOf, listOf, setType;
+
 class Headers {
   #map = new Map(); // lower-case name → values
+  static {
+    // Of an event's headers, which are lower case and checked already.
+    headersOf = (object) => {
+      const headers = new Headers();
+      for (const name of Object.keys(object)) headers.#map.set(name, [object[name]]);
+      return headers;
+    };
+    listOf = (headers) => {
+      const list = [];
+      for (const [name, values] of headers.#map) list.push([name, name === 'set-cookie' || values.length === 1 ? values : values.join(', ')]);
+      return list;
+    };
+    setType = (headers, type) => {
+      if (type !== null && !headers.#map.has('content-type')) headers.#map.set('content-type', [type]);
+    };
+  }
   constructor(init) {
     if (init === undefined || init === null) return;
     if (typeof init !== 'object') throw new TypeError('Headers: not an object or a list of [name, value]');
@@ -114,43 +134,54 @@ class Body {
 const setBody = Function.prototype.call.bind(Body.prototype._set);
 delete Body.prototype._set;
 
+const make = Symbol(); // as the first argument of a constructor: the second is checked already
 const methods = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT']);
+const requestDefaults = { cache: 'default', credentials: 'same-origin', destination: '', integrity: '', keepalive: false, mode: 'cors', redirect: 'follow', referrer: 'about:client', referrerPolicy: '' };
 
 class Request extends Body {
-  #method; #url; #signal; #options;
-  constructor(input, init = {}) {
+  #method; #url; #signal; #options = requestDefaults;
+  constructor(input, init) {
     super();
+    if (input === make) {
+      this.#method = init.method;
+      this.#url = init.url;
+      return;
+    }
     init ??= {};
     const from = input instanceof Request ? input : null;
-    const url = from ? null : URL.parse(`${input}`);
-    if (!from && url === null) throw new TypeError(`Request: "${input}" is not an absolute URL`);
-    if (url && (url.username || url.password)) throw new TypeError('Request: the URL has credentials in it');
-    this.#url = from ? from.#url : url.href;
+    if (from) {
+      this.#url = from.#url;
+    } else {
+      const url = URL.parse(`${input}`);
+      if (url === null) throw new TypeError(`Request: "${input}" is not an absolute URL`);
+      if (url.username || url.password) throw new TypeError('Request: the URL has credentials in it');
+      this.#url = url.href;
+    }
     const method = `${init.method ?? from?.method ?? 'GET'}`;
     if (!tokenName.test(method) || /^(connect|trace|track)$/i.test(method)) throw new TypeError(`Request: "${method}" is not a method that can be used`);
     this.#method = methods.has(method.toUpperCase()) ? method.toUpperCase() : method;
-    this.#signal = init.signal ?? from?.signal ?? new AbortController().signal;
-    this.#options = { cache: 'default', credentials: 'same-origin', destination: '', integrity: '', keepalive: false, mode: 'cors', redirect: 'follow', referrer: 'about:client', referrerPolicy: '' };
-    for (const name of Object.keys(this.#options)) this.#options[name] = init[name] ?? from?.#options[name] ?? this.#options[name];
+    this.#signal = init.signal ?? from?.#signal;
+    this.#options = { ...(from?.#options ?? requestDefaults) };
+    for (const name of Object.keys(requestDefaults)) if (init[name] !== undefined) this.#options[name] = init[name];
     const headers = new Headers(init.headers ?? from?.headers);
     let [data, type] = extract(init.body);
     if (init.body === undefined || init.body === null) data = from ? dataOf(from) : null;
-    if (data !== null && init.body != null && (this.#method === 'GET' || this.#method === 'HEAD')) throw new TypeError(`Request: a ${this.#method} request has no body`);
-    if (type !== null && !headers.has('content-type')) headers.set('content-type', type);
+    else if (data !== null && (this.#method === 'GET' || this.#method === 'HEAD')) throw new TypeError(`Request: a ${this.#method} request has no body`);
+    setType(headers, type);
     setBody(this, data, headers);
   }
   get method() { return this.#method; }
   get url() { return this.#url; }
-  get signal() { return this.#signal; }
+  get signal() { return (this.#signal ??= new AbortController().signal); }
   get duplex() { return 'half'; }
   clone() {
     if (this.bodyUsed) throw new TypeError('Request.clone: the body has been read already');
-    const copy = new Request(this.#url, { method: this.#method, headers: this.headers, signal: this.#signal, ...this.#options });
+    const copy = new Request(this.#url, { method: this.#method, headers: this.headers, signal: this.signal, ...this.#options });
     setBody(copy, peek(this), copy.headers);
     return copy;
   }
   static {
-    for (const name of ['cache', 'credentials', 'destination', 'integrity', 'keepalive', 'mode', 'redirect', 'referrer', 'referrerPolicy'])
+    for (const name of Object.keys(requestDefaults))
       Object.defineProperty(Request.prototype, name, { get() { return this.#options[name]; }, configurable: true, enumerable: true });
   }
   [inspect.custom](depth, options, show) {
@@ -159,30 +190,29 @@ class Request extends Body {
 }
 
 const nullBody = new Set([101, 103, 204, 205, 304]);
-const make = Symbol();
 
 class Response extends Body {
   #status; #statusText; #type = 'default'; #url = ''; #redirected = false;
-  constructor(body, init = {}, how) {
+  constructor(body, init, how) {
     super();
     init ??= {};
     const status = init.status === undefined ? 200 : Math.trunc(Number(init.status));
     if (how !== make && !(status >= 200 && status <= 599)) throw new RangeError(`Response: the status ${init.status} is not from 200 to 599`);
     const text = `${init.statusText ?? ''}`;
-    if (/[^\t\x20-\x7e\x80-\xff]/.test(text)) throw new TypeError('Response: the status text has control characters in it');
+    if (text !== '' && /[^\t\x20-\x7e\x80-\xff]/.test(text)) throw new TypeError('Response: the status text has control characters in it');
     this.#status = status;
     this.#statusText = text;
     const headers = new Headers(init.headers);
     const [data, type] = extract(body);
     if (data !== null && nullBody.has(status)) throw new TypeError(`Response: a response with status ${status} has no body`);
-    if (type !== null && !headers.has('content-type')) headers.set('content-type', type);
+    setType(headers, type);
     setBody(this, data, headers);
   }
   static json(value, init = {}) {
     const text = JSON.stringify(value);
     if (text === undefined) throw new TypeError('Response.json: the value is not JSON');
     const headers = new Headers(init?.headers);
-    if (!headers.has('content-type')) headers.set('content-type', 'application/json');
+    setType(headers, 'application/json');
     return new Response(text, { ...init, headers });
   }
   static redirect(url, status = 302) {
@@ -213,7 +243,7 @@ class Response extends Body {
   static {
     native.responseParts = (response) => {
       if (response.#type === 'error') throw new TypeError('Response.error() has no status to answer with');
-      return [response.#status, [...response.headers], dataOf(response)];
+      return [response.#status, listOf(response.headers), dataOf(response)];
     };
   }
   [inspect.custom](depth, options, show) {
@@ -229,18 +259,20 @@ native.responsePrototype = Response.prototype;
 
 // For programs whose default export is {fetch(request, env, context)}, as on Cloudflare and Deno.
 native.fetchHandler = (target, req, context) => {
-  const scheme = req.headers['x-forwarded-proto']?.split(',')[0].trim() === 'https' ? 'https' : 'http';
+  const { headers, method } = req;
   const query = native.query();
-  const url = URL.parse(`${scheme}://${req.headers.host ?? 'localhost'}${req.path}${query ? `?${query}` : ''}`) ?? new URL(`http://localhost${req.path}`);
-  const request = new Request(url.href, { method: req.method, headers: req.headers });
-  setBody(request, native.body(), request.headers);
-  const waiting = [];
-  const ctx = { ...context, waitUntil: (promise) => void waiting.push(promise), passThroughOnException() {} };
+  const rest = query === '' ? req.path : `${req.path}?${query}`;
+  const scheme = headers['x-forwarded-proto']?.split(',')[0].trim() === 'https' ? 'https' : 'http';
+  const [url] = native.urlParse(`${scheme}://${headers.host ?? 'localhost'}${rest}`) ?? native.urlParse(`http://localhost${rest}`);
+  const request = new Request(make, { method, url });
+  setBody(request, native.body(), headersOf(headers));
+  let waiting = null;
+  const ctx = { ...context, waitUntil: (promise) => void (waiting ??= []).push(promise), passThroughOnException() {} };
   const answer = target.fetch(request, native.env, ctx);
-  if (waiting.length === 0 && !(typeof answer?.then === 'function')) return answer;
+  if (waiting === null && typeof answer?.then !== 'function') return answer;
   return (async () => {
     const response = await answer;
-    for (let i = 0; i < waiting.length; i++) await Promise.resolve(waiting[i]).catch((error) => native.uncaught(error, 'Unhandled rejection in waitUntil'));
+    for (let i = 0; waiting !== null && i < waiting.length; i++) await Promise.resolve(waiting[i]).catch((error) => native.uncaught(error, 'Unhandled rejection in waitUntil'));
     return response;
   })();
 };

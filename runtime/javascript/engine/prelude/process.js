@@ -1,6 +1,6 @@
 // process: what programs look at in it. A program cannot end its process; exit() throws.
 
-const { env, hrtime, now, startTime, sleep } = native;
+const { env, hrtime, now, startTime } = native;
 
 class ExitError extends Error {
   constructor(code) {
@@ -59,5 +59,3 @@ const performance = {
 };
 Object.defineProperty(performance, Symbol.toStringTag, { value: 'Performance', configurable: true });
 Object.defineProperty(globalThis, 'performance', { value: performance, writable: true, configurable: true });
-
-native.started = () => {};

@@ -6,6 +6,7 @@ const PROTOCOL = 0, USERNAME = 1, PASSWORD = 2, HOST = 3, HOSTNAME = 4, PORT = 5
 const special = { 'http:': true, 'https:': true, 'ftp:': true, 'ws:': true, 'wss:': true };
 const text = (v) => `${v}`.toWellFormed();
 
+const parsed = Symbol(); // as URL's first argument: the second are the parts
 let setQuery, updateFrom; // what the two classes do to each other
 
 class URLSearchParams {
@@ -97,12 +98,16 @@ Object.defineProperty(URLSearchParams.prototype, Symbol.iterator, { value: URLSe
 class URL {
   #parts; #params = null;
   constructor(url, base) {
+    if (url === parsed) return void (this.#parts = base);
     url = text(url);
     this.#parts = urlParse(url, base === undefined ? undefined : text(base));
     if (this.#parts === null) throw Object.assign(new TypeError('Invalid URL'), { code: 'ERR_INVALID_URL', input: url, ...(base === undefined ? {} : { base: text(base) }) });
   }
   static canParse(url, base) { return urlParse(text(url), base === undefined ? undefined : text(base)) !== null; }
-  static parse(url, base) { return URL.canParse(url, base) ? new URL(url, base) : null; }
+  static parse(url, base) {
+    const parts = urlParse(text(url), base === undefined ? undefined : text(base));
+    return parts === null ? null : new URL(parsed, parts);
+  }
   static { setQuery = (url, query) => void (url.#parts = urlSet(url.#parts[HREF], SEARCH, query)); }
   #slice(from, to) { return this.#parts[HREF].slice(from, to); }
   #set(part, value) {
