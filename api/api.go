@@ -59,6 +59,9 @@ var (
 // Handle answers a request.
 func (a *API) Handle(ctx *fasthttp.RequestCtx) {
 	target, query, _ := bytes.Cut(ctx.RequestURI(), []byte{'?'})
+	if len(target) > 0 && target[0] != '/' {
+		target = originForm(target)
+	}
 	switch {
 	case bytes.HasPrefix(target, runPrefix):
 		a.run(ctx, target[len(runPrefix):], query)
@@ -71,6 +74,18 @@ func (a *API) Handle(ctx *fasthttp.RequestCtx) {
 		}
 		a.route(ctx, string(target))
 	}
+}
+
+// originForm is a target without the scheme and authority that it has in a request made for a proxy (RFC 9112, 3.2.2).
+func originForm(target []byte) []byte {
+	scheme := bytes.Index(target, []byte("://"))
+	if scheme < 0 {
+		return target
+	}
+	if path := bytes.IndexByte(target[scheme+3:], '/'); path >= 0 {
+		return target[scheme+3+path:]
+	}
+	return []byte{'/'}
 }
 
 // run answers a request whose path begins with a program's id.

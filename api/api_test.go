@@ -41,6 +41,22 @@ func TestHostProgram(t *testing.T) {
 	}
 }
 
+// TestOriginForm reads targets of requests that were made for a proxy.
+func TestOriginForm(t *testing.T) {
+	for target, want := range map[string]string{
+		"http://example.org/a/b": "/a/b",
+		"https://[::1]:4020/":    "/",
+		"http://example.org":     "/",
+		"http://":                "/",
+		"*":                      "*",
+		"":                       "",
+	} {
+		if got := string(originForm([]byte(target))); got != want {
+			t.Errorf("%q: got %q, want %q", target, got, want)
+		}
+	}
+}
+
 func FuzzHostProgram(f *testing.F) {
 	f.Add([]byte(base32Label(strings.Repeat("ab", 32)) + ".example.org"))
 	f.Add([]byte("localhost"))

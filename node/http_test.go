@@ -101,6 +101,29 @@ func TestRequest(t *testing.T) {
 		}
 	})
 
+	t.Run("absolute address", func(t *testing.T) { // as requests through a proxy have
+		s := w.site
+		s.TB = t
+		for target, want := range map[string]string{
+			"http://example.org" + p.url("/x/y?z=1"): "/x/y",
+			"HTTP://example.org:80" + p.url(""):      "/",
+		} {
+			conn := s.dial()
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: example.org\r\n\r\n", target)
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := (answer{resp.StatusCode, resp.Header, string(body)}).echoed(t); e.Req.Path != want {
+				t.Errorf("%s: the path is %s, want %s", target, e.Req.Path, want)
+			}
+		}
+	})
+
 	t.Run("query", func(t *testing.T) {
 		for query, want := range map[string]map[string]any{
 			"":                         {},
@@ -190,11 +213,11 @@ func TestReplies(t *testing.T) {
 		'/bytes': () => new Uint8Array([0, 255, 10, 13]), '/buffer': () => new Uint8Array([1, 2]).buffer,
 		'/async': async () => { await new Promise((done) => setTimeout(done, 5)); return { late: true }; },
 		'/thenable': () => ({ then(done) { done('then'); } }),
-		'/status': () => ({ status: 201, headers: { 'X-One': '1', 'Set-Cookie': ['a=1', 'b=2'] }, body: 'made' }),
+		'/status': () => ({ status: 201, headers: { 'X-One': '1', 'Set-Cookie': ['a=1; Path=/x', 'a=2; Path=/y'] }, body: 'made' }),
 		'/statusCode': () => ({ statusCode: 404, headers: { 'content-type': 'text/html' }, body: '<p>none</p>' }),
 		'/status-json': () => ({ status: 200, headers: {}, body: { a: 1 } }),
 		'/status-bytes': () => ({ status: 200, headers: { 'content-type': 'image/png' }, body: new Uint8Array([137, 80, 78, 71]) }),
-		'/status-only': () => ({ status: 204 }),
+		'/status-only': () => ({ status: 204 }), '/no-body': () => ({ status: 204, headers: {}, body: 'never sent' }), '/not-modified': () => ({ status: 304, headers: { etag: '"e"' }, body: 'never sent' }),
 		'/not-a-response': () => ({ status: 'active', body: 'x' }),
 		'/response': () => new Response('real', { status: 203, headers: { 'X-Real': 'yes' } }),
 		'/response-json': () => Response.json({ a: [1] }, { status: 418 }),
@@ -232,6 +255,8 @@ func TestReplies(t *testing.T) {
 		{"/status-json", 200, "application/json", `{"a":1}`, nil},
 		{"/status-bytes", 200, "image/png", "\x89PNG", nil},
 		{"/status-only", 204, "", "", nil},
+		{"/no-body", 204, "text/plain; charset=utf-8", "", nil},
+		{"/not-modified", 304, "text/plain; charset=utf-8", "", map[string]string{"Etag": `"e"`}},
 		{"/not-a-response", 200, "application/json", `{"status":"active","body":"x"}`, nil},
 		{"/response", 203, "text/plain;charset=UTF-8", "real", map[string]string{"X-Real": "yes"}},
 		{"/response-json", 418, "application/json", `{"a":[1]}`, nil},
@@ -254,7 +279,7 @@ func TestReplies(t *testing.T) {
 					t.Errorf("%s is %q, want %q", name, a.header.Get(name), value)
 				}
 			}
-			if test.path == "/status" && !reflect.DeepEqual(a.header["Set-Cookie"], []string{"a=1", "b=2"}) {
+			if test.path == "/status" && !reflect.DeepEqual(a.header["Set-Cookie"], []string{"a=1; Path=/x", "a=2; Path=/y"}) {
 				t.Errorf("the cookies are %v", a.header["Set-Cookie"])
 			}
 			if a.header.Get("Server") != "" || a.header.Get("Date") == "" {
