@@ -58,6 +58,11 @@ var (
 
 // Handle answers a request.
 func (a *API) Handle(ctx *fasthttp.RequestCtx) {
+	if ctx.Request.Header.ContentLength() == -1 && twoLengths(ctx.Request.Header.RawHeaders()) {
+		triggers.WriteError(ctx, abi.ErrBadRequest, "it has both Content-Length and Transfer-Encoding", nil)
+		ctx.SetConnectionClose()
+		return
+	}
 	target, query, _ := bytes.Cut(ctx.RequestURI(), []byte{'?'})
 	if len(target) > 0 && target[0] != '/' {
 		target = originForm(target)
@@ -86,6 +91,17 @@ func originForm(target []byte) []byte {
 		return target[scheme+3+path:]
 	}
 	return []byte{'/'}
+}
+
+// twoLengths says whether a chunked request names a length, too: what is in front of this node may then have seen another
+// request than this one (RFC 9112, 6.3).
+func twoLengths(headers []byte) bool {
+	for line := range bytes.Lines(headers) {
+		if name, _, ok := bytes.Cut(line, []byte{':'}); ok && bytes.EqualFold(bytes.TrimSpace(name), []byte("content-length")) {
+			return true
+		}
+	}
+	return false
 }
 
 // run answers a request whose path begins with a program's id.

@@ -123,6 +123,7 @@ type Invocation struct {
 	caller     Caller
 
 	begun    time.Time
+	started  time.Time // when the guest began; zero if it did not
 	deadline time.Time
 	reply    abi.Response
 	record   usage.Record
@@ -149,7 +150,7 @@ func (d *Dispatcher) Begin(ctx context.Context, p *programs.Program, kind uint32
 	d.inFlight.Add(1)
 	inv := d.free.Get().(*Invocation)
 	inv.program, inv.serving, inv.attached, inv.caller = p, serving, serving.Attached.(*attached), caller
-	inv.begun = time.Now()
+	inv.begun, inv.started = time.Now(), time.Time{}
 	inv.deadline = inv.begun.Add(time.Duration(serving.Timeout) * time.Second)
 	inv.reply = abi.Response{}
 	inv.record = usage.Record{Attempt: attempt}
@@ -226,7 +227,9 @@ func (inv *Invocation) run() *Error {
 		if inv.serving, err = inv.program.Serving(inv); err != nil { // replaced since Begin: take what replaced it
 			return inv.dispatcher.openFailure(inv.program, err)
 		}
+		inv.attached = inv.serving.Attached.(*attached)
 	}
+	inv.started = time.Now()
 	status, err := inv.instance.Start(inv, "aleph_handle", inv.Event)
 	for {
 		if err != nil {
@@ -338,12 +341,15 @@ func (inv *Invocation) End() {
 	ended := time.Now()
 	r := &inv.record
 	r.Deployment = inv.attached.deployment
-	r.Queued, r.Started, r.Ended = inv.begun.UnixNano(), inv.begun.UnixNano(), ended.UnixNano()
-	r.Wall = ended.Sub(inv.begun)
+	if inv.started.IsZero() {
+		inv.started = ended
+	}
+	r.Queued, r.Started, r.Ended = inv.begun.UnixNano(), inv.started.UnixNano(), ended.UnixNano()
+	r.Wall = ended.Sub(inv.started)
 	r.MemoryLimit = uint64(inv.serving.Memory) << 20
 	r.LogBytes = uint64(inv.logged)
 	if i := inv.instance; i != nil {
-		r.CPU = i.CPU()
+		r.CPU, r.Init, r.Cold = i.CPU(), i.Init(), i.Cold()
 		r.MemoryPeak = i.MemorySize()
 		i.Release()
 		inv.instance = nil

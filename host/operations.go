@@ -274,7 +274,12 @@ func answer(err error, fill func([]byte) []byte) []byte {
 	case errors.Is(err, kv.ErrValueTooLarge):
 		status = abi.OpValueTooLarge
 	}
-	return refuse(status, err.Error())
+	text := err.Error()
+	var e *kv.Error
+	if errors.As(err, &e) {
+		text = e.Text
+	}
+	return refuse(status, text)
 }
 
 func appendValue(b []byte, v kv.Value) []byte {

@@ -273,9 +273,10 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(err.Error())}
 	}
 	defer release()
-	if !slices.Contains(module.Exports, wasm.Export{Name: "aleph_handle", Kind: wasm.Func}) {
-		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: "the module does not export the function aleph_handle", Hint: "abi/SPEC.md says what a program exports"}
+	if err := checkExports(module); err != nil {
+		return nil, err
 	}
+
 	if err := image.Write(b.cache.imagePath(bare), p.Base, p.Size, b.engine.Clock()); err != nil {
 		return nil, err
 	}
@@ -290,6 +291,26 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 	}, limits, loadFailure, logged)
 	return captured, refusal(err, limits)
 }
+
+// checkExports refuses a module whose exports are not those of abi/SPEC.md.
+func checkExports(module *wasm.Module) error {
+	types := map[string]string{"aleph_handle": "i32 -> ()", "aleph_init": "i32 -> ()", "aleph_load": "i32 -> ()", "_initialize": "() -> ()"}
+	handles := false
+	for _, x := range module.Exports {
+		want, known := types[x.Name]
+		if !known || x.Kind == wasm.Func && x.Type == want {
+			handles = handles || x.Name == "aleph_handle"
+			continue
+		}
+		return &BuildError{Code: abi.ErrInvalidModule, Message: fmt.Sprintf("the module's export %s has the type %s, it must be a function of the type %s", x.Name, x.Type, want), Hint: exportsHint}
+	}
+	if !handles {
+		return &BuildError{Code: abi.ErrInvalidModule, Message: "the module does not export the function aleph_handle", Hint: exportsHint}
+	}
+	return nil
+}
+
+const exportsHint = "abi/SPEC.md says what a program exports"
 
 // ready gives the language's engine, made now if it is not there. What fails is tried again at the next call.
 func (b *builder) ready(l *Language) (*languageEngine, error) {

@@ -110,6 +110,7 @@ type Instance struct {
 	prev, next *Instance // in Pool.idle
 	resident   int64
 	since      time.Time // idle since
+	cold       bool      // the memory was mapped for this run
 }
 
 // Acquire gives an instance of the guest, or ErrNoCapacity at once. Release it.
@@ -151,10 +152,13 @@ func (g *Guest) Acquire() (*Instance, error) {
 		g.finish()
 		return nil, err
 	}
-	i.guest = g
+	i.guest, i.cold = g, true
 	i.SetLimits(g.spec.CPU, g.spec.Log)
 	return i, nil
 }
+
+// Cold says that the memory was mapped for this run: no earlier one left its pages.
+func (i *Instance) Cold() bool { return i.cold }
 
 // take finds a slot: a free one, or that of the instance idle for longest. The pool is locked.
 func (p *Pool) take() (*Instance, error) {
@@ -220,6 +224,7 @@ func (i *Instance) Release() {
 		g.finish()
 		return
 	}
+	i.cold = false
 	i.resident = int64(g.pages) * 4096
 	i.since = time.Time{}
 	g.idle = append(g.idle, i)

@@ -174,13 +174,16 @@ int aleph_slot_call(aleph_slot *s, const char *name, size_t name_len, bool with_
 
 // aleph_slot_open makes an instance to be called several times.
 int aleph_slot_open(aleph_slot *s, const aleph_module *m) {
+  uint64_t begun = now(CLOCK_MONOTONIC);
   reset(s);
   if (aleph_slot_restore(s)) {
     s->fault = ALEPH_FAULT_HOST;
     s->fault_message = strdup("the memory cannot be mapped");
     return ALEPH_FAILED;
   }
-  return open_instance(s, m);
+  int status = open_instance(s, m);
+  s->init = now(CLOCK_MONOTONIC) - begun;
+  return status;
 }
 
 // aleph_slot_start is the hot path: restore, instance, call, first poll, and most often the end, in one crossing from Go.

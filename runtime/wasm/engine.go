@@ -221,6 +221,7 @@ type Import struct {
 type Export struct {
 	Name string
 	Kind Kind
+	Type string // of a function, as "(i32 i32) -> i64" or "i32 -> ()"
 }
 
 // Kind is a kind of import or export.
@@ -262,7 +263,13 @@ func (m *Module) list() {
 	var exports C.wasm_exporttype_vec_t
 	C.wasmtime_module_exports(m.c.module, &exports)
 	for _, t := range unsafe.Slice(exports.data, exports.size) {
-		m.Exports = append(m.Exports, Export{nameOf(C.wasm_exporttype_name(t)), Kind(C.wasm_externtype_kind(C.wasm_exporttype_type(t)))})
+		external := C.wasm_exporttype_type(t)
+		x := Export{Name: nameOf(C.wasm_exporttype_name(t)), Kind: Kind(C.wasm_externtype_kind(external))}
+		if x.Kind == Func {
+			f := C.wasm_externtype_as_functype_const(external)
+			x.Type = typesOf(C.wasm_functype_params(f)) + " -> " + typesOf(C.wasm_functype_results(f))
+		}
+		m.Exports = append(m.Exports, x)
 	}
 	C.wasm_exporttype_vec_delete(&exports)
 }
@@ -274,6 +281,20 @@ func (m *Module) Close() {
 		C.free(unsafe.Pointer(m.c))
 		m.c = nil
 	}
+}
+
+func typesOf(types *C.wasm_valtype_vec_t) string {
+	names := map[C.wasm_valkind_t]string{C.WASM_I32: "i32", C.WASM_I64: "i64", 2: "f32", 3: "f64"}
+	list := make([]string, types.size)
+	for i, t := range unsafe.Slice(types.data, types.size) {
+		if list[i] = names[C.wasm_valtype_kind(t)]; list[i] == "" {
+			list[i] = "ref"
+		}
+	}
+	if len(list) == 1 {
+		return list[0]
+	}
+	return "(" + strings.Join(list, " ") + ")"
 }
 
 func nameOf(name *C.wasm_name_t) string {

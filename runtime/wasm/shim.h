@@ -98,6 +98,7 @@ typedef struct {
 
   // Time on CPU, nanoseconds.
   uint64_t cpu, cpu_budget;
+  uint64_t init;             // of restoring the memory and making the instance
   uint64_t poll_start;
   bool exact;                // count thread CPU time instead of the clock's
 

@@ -229,6 +229,9 @@ func (s *Slot) MemoryLimited() (own, node bool) {
 // CPU is the run's time on CPU so far.
 func (s *Slot) CPU() time.Duration { return time.Duration(s.c.cpu) }
 
+// Init is how long restoring the memory and making the instance took.
+func (s *Slot) Init() time.Duration { return time.Duration(s.c.init) }
+
 // MemorySize is the memory's size now, bytes; DirtyPages is how many 4 KiB pages the last restore copied.
 func (s *Slot) MemorySize() uint64 { return uint64(s.c.size) }
 func (s *Slot) DirtyPages() int    { return int(s.c.dirty_pages) }

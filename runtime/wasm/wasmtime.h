@@ -72,6 +72,10 @@ const wasm_externtype_t *wasm_importtype_type(const wasm_importtype_t *);
 const wasm_name_t *wasm_exporttype_name(const wasm_exporttype_t *);
 const wasm_externtype_t *wasm_exporttype_type(const wasm_exporttype_t *);
 wasm_externkind_t wasm_externtype_kind(const wasm_externtype_t *);
+const wasm_functype_t *wasm_externtype_as_functype_const(const wasm_externtype_t *);
+const wasm_valtype_vec_t *wasm_functype_params(const wasm_functype_t *);
+const wasm_valtype_vec_t *wasm_functype_results(const wasm_functype_t *);
+wasm_valkind_t wasm_valtype_kind(const wasm_valtype_t *);
 
 typedef uint8_t wasmtime_opt_level_t;
 typedef uint8_t wasmtime_update_deadline_kind_t;
