@@ -48,6 +48,7 @@ func TestRejections(t *testing.T) {
 		{"a component", deployment{runtime: "wasm", binary: []byte("\x00asm\x0d\x00\x01\x00")}, "invalid_module", nil},
 		{"an unknown import", deployment{runtime: "wasm", source: `(module (import "env" "system" (func)) (memory (export "memory") 1) ` + handle + `)`}, "invalid_module", []string{"env", "system"}},
 		{"an import of another type", deployment{runtime: "wasm", source: `(module (import "aleph_v1" "log" (func (param i64))) (memory (export "memory") 1) ` + handle + `)`}, "invalid_module", []string{"log"}},
+		{"aleph_handle of another type", deployment{runtime: "wasm", source: `(module (memory (export "memory") 1) (func (export "aleph_handle")))`}, "invalid_module", []string{"aleph_handle", "() -> ()", "i32 -> ()"}},
 		{"no aleph_handle", deployment{runtime: "wasm", source: `(module (memory (export "memory") 1))`}, "invalid_module", []string{"aleph_handle"}},
 		{"no memory of its own", deployment{runtime: "wasm", source: `(module ` + handle + `)`}, "invalid_module", []string{"memory"}},
 		{"a module's memory over its limit", deployment{runtime: "wasm", source: `(module (memory (export "memory") 3000) ` + handle + `)`}, "invalid_module", []string{"memory_limit: 128 MiB"}},

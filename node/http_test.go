@@ -383,6 +383,8 @@ func TestBodies(t *testing.T) {
 			"GET " + p.url("") + " HTTP/1.1\r\nHost: x\r\nBad Header\r\n\r\n",
 			"POST " + p.url("") + " HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
 			"POST " + p.url("") + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+			"POST " + p.url("") + " HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+			"POST " + p.url("") + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n1\r\nx\r\n0\r\n\r\n",
 			"GET " + p.url("") + " HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("y", 20<<10) + "\r\n\r\n",
 		} {
 			conn := s.dial()
