@@ -284,10 +284,10 @@ func (b *batch) put(s space, q Quota, k string, old entry, stored bool, e entry)
 	}
 	u.Bytes += grown
 	if grown > 0 && u.Bytes > q.Bytes {
-		return fail(ErrQuotaExceeded, "store_bytes: %d, limit %d", u.Bytes, q.Bytes)
+		return fail(ErrQuotaExceeded, "quota of the store: store_bytes: %d, limit %d", u.Bytes, q.Bytes)
 	}
 	if !stored && u.Keys > q.Keys {
-		return fail(ErrQuotaExceeded, "store_keys: %d, limit %d", u.Keys, q.Keys)
+		return fail(ErrQuotaExceeded, "quota of the store: store_keys: %d, limit %d", u.Keys, q.Keys)
 	}
 	if err := writeEntry(b.txn, s, k, old, e); err != nil {
 		return err
