@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -161,11 +162,11 @@ func noError(_ int, frame []byte) error {
 func (l *lab) load(t testing.TB, p *program) (*wasm.Image, error) {
 	t.Helper()
 	event := abi.U32(abi.Frame(nil), abi.TagKind, abi.KindLoad)
-	for name, value := range p.Env {
-		event = abi.Pair(event, abi.TagVariable, name, value)
+	for _, name := range slices.Sorted(maps.Keys(p.Env)) {
+		event = abi.Pair(event, abi.TagVariable, name, p.Env[name])
 	}
-	for name, content := range p.files {
-		event = abi.Pair(event, abi.TagFile, name, content)
+	for _, name := range slices.Sorted(maps.Keys(p.files)) {
+		event = abi.Pair(event, abi.TagFile, name, p.files[name])
 	}
 	event = abi.Bytes(event, abi.TagEntrypoint, p.Entrypoint)
 	event = abi.U64(event, abi.TagMemoryLimit, p.Memory)
