@@ -28,6 +28,18 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
+func TestPrintableLines(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                 "",
+		"one\n":                            "one",
+		"Error: x\n    at f\x1b[2J\n\nend\n": "Error: x\n        at f\\x1b[2J\n    \n    end",
+	} {
+		if got := PrintableLines(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 func FuzzPrintable(f *testing.F) {
 	for _, s := range []string{"", "plain", "\x1b[31m", "\u202e\xff", "\t\n", "\u200d"} {
 		f.Add(s)

@@ -36,6 +36,15 @@ func Printable(text string) string {
 	return b.String()
 }
 
+// PrintableLines is text of several lines, each of them Printable. All but the first are indented, so that none looks like an entry.
+func PrintableLines(text string) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = Printable(line)
+	}
+	return strings.Join(lines, "\n    ")
+}
+
 func hostile(r rune) bool {
 	return !unicode.IsGraphic(r) && r != '\t' && r != '\u200c' && r != '\u200d'
 }

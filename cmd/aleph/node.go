@@ -71,10 +71,10 @@ func (t *terminal) Write(p []byte) (int, error) {
 	return t.w.Write(p)
 }
 
-// program shows a line of a program's log.
+// program shows an entry of a program's log.
 func (t *terminal) program(program string, e logs.Entry) {
 	if len(program) > 8 {
 		program = program[:8]
 	}
-	fmt.Fprintf(t, "%s %s %-7s %s\n", e.Time.Local().Format("15:04:05.000"), program, e.Level, logs.Printable(e.Message))
+	fmt.Fprintf(t, "%s %s %-7s %s\n", e.Time.Local().Format("15:04:05.000"), program, e.Level, logs.PrintableLines(e.Message))
 }

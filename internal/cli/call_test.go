@@ -78,4 +78,7 @@ func TestPrintable(t *testing.T) {
 			t.Errorf("%q became %q, want %q", text, got, want)
 		}
 	}
+	if got, want := printableLines("Error: x\n    at f\x1b\n\nend\n"), "Error: x\n        at f\\x1b\n    \n    end"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
 }

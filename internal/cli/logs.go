@@ -56,7 +56,8 @@ func (a *app) logsCommand() *cobra.Command {
 	return cmd
 }
 
-// writeEntry prints an entry as a line: the local time, the level, the beginning of the request's id, and the message.
+// writeEntry prints an entry: the local time, the level, the beginning of the request's id, and the message, whose further
+// lines are indented, so that none of them looks like an entry.
 func writeEntry(w io.Writer, entry client.LogEntry, asJSON bool) error {
 	if asJSON {
 		encoder := json.NewEncoder(w)
@@ -64,6 +65,6 @@ func writeEntry(w io.Writer, entry client.LogEntry, asJSON bool) error {
 		return encoder.Encode(entry)
 	}
 	_, err := fmt.Fprintf(w, "%s %-7s %s %s\n", entry.Time.Local().Format("2006-01-02 15:04:05.000"),
-		strings.ToUpper(printable(entry.Level)), printable(shortID(entry.RequestID)), printable(entry.Message))
+		strings.ToUpper(printable(entry.Level)), printable(shortID(entry.RequestID)), printableLines(entry.Message))
 	return err
 }

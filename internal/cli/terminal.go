@@ -41,6 +41,15 @@ func printable(text string) string {
 	return b.String()
 }
 
+// printableLines is text of several lines, each made printable. All but the first are indented.
+func printableLines(text string) string {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n    ")
+}
+
 func isControl(r rune) bool {
 	return r != '\t' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
 }
