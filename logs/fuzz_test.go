@@ -30,8 +30,8 @@ func TestPrintable(t *testing.T) {
 
 func TestPrintableLines(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                 "",
-		"one\n":                            "one",
+		"":                                   "",
+		"one\n":                              "one",
 		"Error: x\n    at f\x1b[2J\n\nend\n": "Error: x\n        at f\\x1b[2J\n    \n    end",
 	} {
 		if got := PrintableLines(text); got != want {
