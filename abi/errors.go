@@ -21,6 +21,8 @@ var (
 	ErrMethodNotAllowed  = &Error{"method_not_allowed", 405, "this address does not answer this method", ""}
 	ErrProgramForgotten  = &Error{"program_forgotten", 410, "the program was deleted by its owner", ""}
 	ErrBodyTooLarge      = &Error{"body_too_large", 413, "the request's body is over the limit", ""}
+	ErrRequestTimeout    = &Error{"request_timeout", 408, "the request did not arrive within a minute", ""}
+	ErrHeadersTooLarge   = &Error{"headers_too_large", 431, "the request's line and headers are over 8 KiB", ""}
 	ErrRejected          = &Error{"rejected", 422, "the message was rejected", ""}
 	ErrException         = &Error{"exception", 500, "the program failed", "the owner sees why with: aleph program logs"}
 	ErrTrap              = &Error{"trap", 500, "the program was stopped by a fault in its code", "the owner sees why with: aleph program logs"}

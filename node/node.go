@@ -290,9 +290,9 @@ func protocolError(maxBody int) func(ctx *fasthttp.RequestCtx, err error) {
 		case errors.Is(err, fasthttp.ErrBodyTooLarge):
 			triggers.WriteError(ctx, abi.ErrBodyTooLarge, fmt.Sprintf("the limit is %d bytes", maxBody), nil)
 		case errors.As(err, &small):
-			triggers.WriteErrorText(ctx, fasthttp.StatusRequestHeaderFieldsTooLarge, "headers_too_large", "the request's line and headers are over 8 KiB", "", nil)
+			triggers.WriteError(ctx, abi.ErrHeadersTooLarge, "", nil)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			triggers.WriteErrorText(ctx, fasthttp.StatusRequestTimeout, "request_timeout", "the request did not arrive within a minute", "", nil)
+			triggers.WriteError(ctx, abi.ErrRequestTimeout, "", nil)
 		default:
 			triggers.WriteError(ctx, abi.ErrBadRequest, "", nil)
 		}
