@@ -54,7 +54,7 @@ func (a *app) callCommand() *cobra.Command {
 	flags.StringVarP(&f.method, "method", "X", "", "the `method` (default GET, with --data POST)")
 	flags.StringArrayVarP(&f.header, "header", "H", nil, "a header `'name: value'`; repeat for more")
 	flags.StringVarP(&f.data, "data", "d", "", "the body: `text`, @file, or @- for standard input; JSON is sent as such")
-	flags.StringVar(&f.path, "path", "", "the `path` after the program's id")
+	flags.StringVar(&f.path, "path", "", "the `path` after the program's id, sent as it is")
 	flags.BoolVarP(&f.include, "include", "i", false, "print the status and headers before the body")
 	return cmd
 }
