@@ -70,6 +70,9 @@ func TestRejections(t *testing.T) {
 			if string(rejection.Code) != test.code {
 				t.Errorf("the code is %q (%v), want %q", rejection.Code, err, test.code)
 			}
+			if first, rest, _ := strings.Cut(rejection.Message, "\n"); strings.Contains(rest, first) {
+				t.Errorf("it says its first line twice: %s", rejection.Message)
+			}
 			said := rejection.Field + " " + rejection.Message + "\n" + rejection.Hint
 			for _, text := range test.texts {
 				if !strings.Contains(said, text) {

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/network"
@@ -37,16 +38,24 @@ func (d *deployments) Prepare(ctx context.Context, m network.Deployment) (networ
 		if hint == "" {
 			hint = fault.Code.Hint
 		}
-		message := fault.Message
-		if fault.Stack != "" {
-			message += "\n" + fault.Stack
-		}
-		return nil, &network.Rejection{Code: fault.Code.Code, Message: message, Hint: hint}
+		return nil, &network.Rejection{Code: fault.Code.Code, Message: explain(fault), Hint: hint}
 	}
 	if err != nil {
 		return nil, err
 	}
 	return change, nil
+}
+
+// explain is a fault's message and its stack, without the stack's beginning where that says the message again.
+func explain(fault *programs.BuildError) string {
+	stack := strings.TrimPrefix(fault.Stack, fault.Message)
+	if first, rest, _ := strings.Cut(stack, "\n"); strings.HasSuffix(fault.Message, first) {
+		stack = rest
+	}
+	if stack == "" {
+		return fault.Message
+	}
+	return fault.Message + "\n" + stack
 }
 
 // Remove ends a program.
