@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,6 +59,7 @@ func (a *API) program(ctx *fasthttp.RequestCtx, method, rest string) {
 	handler, allowed, public := a.show, fasthttp.MethodGet, true
 	switch what {
 	case "":
+		allowed = "GET, HEAD"
 	case "logs":
 		handler, public = a.logs, false
 	case "usage":
@@ -68,7 +70,7 @@ func (a *API) program(ctx *fasthttp.RequestCtx, method, rest string) {
 		triggers.WriteError(ctx, abi.ErrNotFound, string(ctx.Path()), nil)
 		return
 	}
-	if method != allowed {
+	if !slices.Contains(strings.Split(allowed, ", "), method) {
 		ctx.Response.Header.Set("Allow", allowed)
 		triggers.WriteError(ctx, abi.ErrMethodNotAllowed, method, nil)
 		return

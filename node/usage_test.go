@@ -63,6 +63,9 @@ func TestUsage(t *testing.T) {
 		return 'hello';
 	}`})
 	paths := []string{"/", "/throw", "/loop", "/store", "/wait", "/compute", "/log", "/own-error", "/large", "/"}
+	if none := p.usage(5).Records; none == nil || len(none) != 0 || p.usage(0).Records != nil {
+		t.Errorf("before the first call the records are %v", none)
+	}
 	ids := map[string]string{}
 	for _, path := range paths {
 		ids[p.do("POST", p.url(path), "a body").header.Get("Aleph-Request-Id")] = path

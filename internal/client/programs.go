@@ -74,7 +74,7 @@ type Usage struct {
 	WallMillis  float64           `json:"wall_ms"`
 	EgressBytes int64             `json:"egress_bytes"`
 	StoreOps    int64             `json:"store_ops"`
-	Records     []json.RawMessage `json:"records,omitempty"` // the last invocations, if asked for
+	Records     []json.RawMessage `json:"records,omitzero"` // the last invocations; nil if not asked for
 }
 
 // Node asks the node for its id, version and runtimes.
