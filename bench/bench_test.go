@@ -132,6 +132,9 @@ func TestHoldAll(t *testing.T) {
 	var waiting, refused atomic.Int64
 	all := make(chan struct{})
 	addr := serveTest(t, func(c *fasthttp.RequestCtx) {
+		if string(c.Path()) == "/quick" {
+			return
+		}
 		if waiting.Add(1) == n {
 			close(all) // only when every request is there at once is any answered
 		}
@@ -140,12 +143,15 @@ func TestHoldAll(t *testing.T) {
 			c.Error("busy", 503)
 		}
 	})
-	r, err := holdAll(addr, "/", n)
+	r, err := holdAll(addr, "/quick", "/", n, os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.OK != n-1 || r.Others[503] != 1 {
 		t.Errorf("%d answered 200, others %v; want %d and one 503", r.OK, r.Others, n-1)
+	}
+	if r.ConnectedAnon <= 0 || r.ConnectedRSS < r.ConnectedAnon {
+		t.Errorf("the memory while connected: %d bytes, anonymous %d", r.ConnectedRSS, r.ConnectedAnon)
 	}
 }
 

@@ -52,7 +52,8 @@ func (l *lab) hold(ctx context.Context, what string, p program, guests int, slee
 	finished := make(chan error, 1)
 	go func() {
 		path := fmt.Sprintf("%s?sleep=%d", paths[0], sleep.Milliseconds())
-		finished <- runRole(ctx, []string{l.self, "hold", "-addr", n.addr, "-path", path, "-n", strconv.Itoa(guests)}, &held)
+		finished <- runRole(ctx, []string{l.self, "hold", "-addr", n.addr, "-quick", paths[0], "-path", path,
+			"-n", strconv.Itoa(guests), "-server", strconv.Itoa(n.cmd.Process.Pid)}, &held)
 	}()
 	peak := idle
 	for running := true; running; {
@@ -85,10 +86,11 @@ func (l *lab) hold(ctx context.Context, what string, p program, guests int, slee
 		return err
 	}
 	title := fmt.Sprintf("%s %s guests waiting at once, ", figure(float64(guests)), what)
-	each := float64(peak.rss-idle.rss) / float64(guests) / 1024
+	each := float64(peak.rss-held.ConnectedRSS) / float64(guests) / 1024
 	note := fmt.Sprintf("all 200; requests sent in %.1f s, answers in %.1f s; %d threads idle", held.LastSent, held.LastAnswer-held.FirstAnswer, idle.threads)
 	l.report.value(title+"threads", "", float64(peak.threads), threads, note)
-	note = fmt.Sprintf("%s KiB each; anonymous %.0f MiB; idle %.0f MiB, afterwards %.0f MiB", figure(each), mib(peak.anon-idle.anon), mib(idle.rss), mib(after.rss))
+	note = fmt.Sprintf("anonymous %.0f MiB; above the same connections without requests %.0f MiB, %s KiB each, anonymous %.0f MiB; idle %.0f MiB, afterwards %.0f MiB",
+		mib(peak.anon-idle.anon), mib(peak.rss-held.ConnectedRSS), figure(each), mib(peak.anon-held.ConnectedAnon), mib(idle.rss), mib(after.rss))
 	l.report.value(title+"memory above idle", "MiB", mib(peak.rss-idle.rss), memory, note)
 	return nil
 }
@@ -98,36 +100,45 @@ type heldResult struct {
 	OK                                int
 	Others                            map[int]int // by status
 	LastSent, FirstAnswer, LastAnswer float64
+	// The server's memory in bytes when all connections were open and idle, after one quick request on each.
+	ConnectedRSS, ConnectedAnon int64
 }
 
 // holdRequests is the role "hold": it prints what holdAll saw.
 func holdRequests(args []string) error {
 	f := flag.NewFlagSet("hold", flag.ContinueOnError)
 	addr := f.String("addr", "", "server")
-	path := f.String("path", "/", "path")
+	quick := f.String("quick", "/", "path of the first request of each connection")
+	path := f.String("path", "/", "path of the second")
 	n := f.Int("n", 1, "connections")
+	server := f.Int("server", 0, "the server's process id")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	if err := raiseOpenFiles(); err != nil {
 		return fmt.Errorf("open files: %w", err)
 	}
-	result, err := holdAll(*addr, *path, *n)
+	result, err := holdAll(*addr, *quick, *path, *n, *server)
 	if err != nil {
 		return err
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-// holdAll opens n connections, sends one request on each, and waits for all answers, from one thread.
-func holdAll(addr, path string, n int) (heldResult, error) {
+// holdAll opens n connections, makes a quick request on one after the other, looks at the server's memory, sends one request
+// on each, and waits for all answers, from one thread.
+func holdAll(addr, quick, path string, n, server int) (heldResult, error) {
 	c, err := dialClients(addr, n)
 	if err != nil {
 		return heldResult{}, err
 	}
 	defer c.close()
+	connected, err := c.connected(addr, quick, server)
+	if err != nil {
+		return heldResult{}, err
+	}
 	bytes, _ := fixedRequest(addr, path)
-	result := heldResult{Others: map[int]int{}}
+	result := heldResult{Others: map[int]int{}, ConnectedRSS: connected.rss, ConnectedAnon: connected.anon}
 	start, last := time.Now(), time.Now()
 	answers := 0
 	done := func(_, status int) {
@@ -160,4 +171,28 @@ func holdAll(addr, path string, n int) (heldResult, error) {
 	}
 	result.LastAnswer = last.Sub(start).Seconds()
 	return result, nil
+}
+
+// connected makes a request on one connection after the other and gives what the server uses a second later.
+func (c *clients) connected(addr, path string, server int) (usage, error) {
+	bytes, _ := fixedRequest(addr, path)
+	for i := range c.conns {
+		if err := c.send(i, bytes); err != nil {
+			return usage{}, err
+		}
+		status := 0
+		for start := time.Now(); status == 0; {
+			if err := c.poll(1000, func(_, answered int) { status = answered }); err != nil {
+				return usage{}, err
+			}
+			if time.Since(start) > 10*time.Second {
+				return usage{}, fmt.Errorf("connection %d: the quick request was not answered", i+1)
+			}
+		}
+		if status != 200 {
+			return usage{}, fmt.Errorf("connection %d: the quick request was answered %d", i+1, status)
+		}
+	}
+	time.Sleep(time.Second)
+	return readUsage(fmt.Sprintf("/proc/%d", server))
 }
