@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -175,6 +176,9 @@ func (a *API) follow(ctx *fasthttp.RequestCtx, p *programs.Program, n int) {
 		return
 	}
 	conn := ctx.Conn()
+	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = wrapped.NetConn()
+	}
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer end()
 		encoder := json.NewEncoder(w)

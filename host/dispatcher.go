@@ -133,13 +133,10 @@ type Invocation struct {
 	// What a wait needs; made when the first one begins.
 	done      chan struct{}
 	interrupt atomic.Pointer[Error]
-	unwait    func()
+	wait      *wait
 
 	operations
 }
-
-// watchAfter is how long a guest computes before the node looks whether its caller still waits.
-const watchAfter = 50 * time.Millisecond
 
 // Begin makes an invocation of the program and writes the common fields of its event. End it, also after an error of Run.
 func (d *Dispatcher) Begin(ctx context.Context, p *programs.Program, kind uint32, attempt uint32, caller Caller) (*Invocation, *Error) {
@@ -356,7 +353,7 @@ func (inv *Invocation) End() {
 	}
 	inv.attached.account.Add(r)
 	if inv.done != nil {
-		inv.unwait()
+		inv.wait.finish()
 	}
 	d.inFlight.Add(-1)
 	if inv.done != nil || inv.running != nil {

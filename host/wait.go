@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/abi"
@@ -38,19 +39,64 @@ func (inv *Invocation) Done() <-chan struct{} {
 			close(done)
 		}
 	}
-	timeout := failure(abi.ErrTimeout, "timeout: %d s", inv.serving.Timeout)
-	timer := time.AfterFunc(time.Until(inv.deadline), func() { end(timeout) })
-	unclose := context.AfterFunc(inv.dispatcher.life, func() { end(&Error{Row: abi.ErrUnavailable}) })
-	unwatch := func() {}
-	if inv.caller != nil {
-		unwatch = inv.caller.Watch(func() { end(&Error{Row: abi.ErrClientGone}) })
-	}
-	inv.unwait = func() {
-		timer.Stop()
-		unclose()
-		unwatch()
-	}
+	inv.wait = &wait{deadline: inv.deadline, caller: inv.caller, end: end,
+		timeout: failure(abi.ErrTimeout, "timeout: %d s", inv.serving.Timeout),
+		unclose: context.AfterFunc(inv.dispatcher.life, func() { end(&Error{Row: abi.ErrUnavailable}) })}
+	inv.wait.begin()
 	return done
+}
+
+// watchAfter is how long a request is under way before the node looks whether its caller still waits: most waits, for a disk
+// or a turn, are over by then.
+const watchAfter = 50 * time.Millisecond
+
+// A wait ends a Done: by the deadline, or because the caller is gone.
+type wait struct {
+	deadline time.Time
+	caller   Caller
+	timeout  *Error
+	end      func(*Error)
+	unclose  func() bool
+
+	mu      sync.Mutex // with the timer's goroutine
+	over    bool
+	timer   *time.Timer
+	unwatch func()
+}
+
+func (w *wait) begin() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer = time.AfterFunc(min(watchAfter, time.Until(w.deadline)), w.fire)
+}
+
+// fire is called when the watch is to begin, and at the deadline.
+func (w *wait) fire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	left := time.Until(w.deadline)
+	switch {
+	case w.over:
+		return
+	case left <= 0:
+		w.end(w.timeout)
+		return
+	case w.caller != nil && w.unwatch == nil:
+		w.unwatch = w.caller.Watch(func() { w.end(&Error{Row: abi.ErrClientGone}) })
+	}
+	w.timer.Reset(left)
+}
+
+// finish lets go of everything; nothing is called after it.
+func (w *wait) finish() {
+	w.unclose()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.over = true
+	w.timer.Stop()
+	if w.unwatch != nil {
+		w.unwatch()
+	}
 }
 
 // interrupted is why Done was closed.

@@ -52,7 +52,7 @@ type Node struct {
 	network    *network.Node
 	handler    fasthttp.RequestHandler
 	server     *fasthttp.Server
-	listener   net.Listener
+	listener   *net.TCPListener
 
 	life context.Context // ends when the node begins to stop
 	end  context.CancelFunc
@@ -71,9 +71,11 @@ func Open(config Config) (_ *Node, err error) {
 			n.close()
 		}
 	}()
-	if n.listener, err = net.Listen("tcp", config.Listen); err != nil {
+	tcp, err := net.Listen("tcp", config.Listen)
+	if err != nil {
 		return nil, listenError(config.Listen, err)
 	}
+	n.listener = tcp.(*net.TCPListener)
 	if err := os.MkdirAll(config.Data, 0o700); err != nil {
 		return nil, &Error{fmt.Sprintf("the data folder cannot be made: %v", err), "choose another with --data"}
 	}
@@ -128,10 +130,9 @@ func Open(config Config) (_ *Node, err error) {
 		ErrorHandler:                 protocolError(config.MaxBody),
 		Logger:                       serverLog{config.Log},
 		MaxRequestBodySize:           max(maxUpload, config.MaxBody),
-		ReadBufferSize:               8 << 10, // bounds the request's line and headers; each connection has one
-		ReadTimeout:                  time.Minute,
-		WriteTimeout:                 2 * time.Minute,
-		IdleTimeout:                  2 * time.Minute,
+		ReadBufferSize:               8 << 10,     // bounds the request's line and headers; each connection has one
+		ReadTimeout:                  time.Minute, // also while a connection is idle
+		WriteTimeout:                 time.Minute,
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
 		NoDefaultDate:                false,
@@ -156,7 +157,7 @@ func (n *Node) ID() string { return n.id }
 // node.
 func (n *Node) Serve(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- n.server.Serve(n.listener) }()
+	go func() { served <- n.server.Serve(listener{n.listener}) }()
 	var err error
 	select {
 	case err = <-served:

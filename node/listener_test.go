@@ -1,0 +1,61 @@
+package node
+
+import (
+	"errors"
+	"net"
+	"os"
+	"testing"
+	"time"
+)
+
+func TestDeadlines(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	client, err := net.Dial("tcp", tcp.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	c, err := listener{tcp.(*net.TCPListener)}.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	now := time.Now()
+	for _, step := range []struct {
+		set  time.Time
+		want time.Time // that is in force
+	}{
+		{now.Add(time.Hour), now.Add(time.Hour)},
+		{now.Add(time.Hour + deadlineGrain - 1), now.Add(time.Hour)}, // near enough
+		{now.Add(time.Hour + deadlineGrain), now.Add(time.Hour + deadlineGrain)},
+		{now.Add(time.Hour), now.Add(time.Hour)}, // an earlier one counts
+		{time.Time{}, time.Time{}},
+		{now.Add(time.Minute), now.Add(time.Minute)},
+	} {
+		if err := errors.Join(c.SetReadDeadline(step.set), c.SetWriteDeadline(step.set)); err != nil {
+			t.Fatal(err)
+		}
+		if got := c.(*conn); !got.read.Equal(step.want) || !got.write.Equal(step.want) {
+			t.Errorf("set %v: %v and %v", step.set, got.read, got.write)
+		}
+	}
+	if err := c.SetReadDeadline(time.Now().Add(10 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a read past its deadline: %v", err)
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Write([]byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := c.Read(make([]byte, 1)); n != 1 {
+		t.Errorf("a read without deadline: %d, %v", n, err)
+	}
+}
