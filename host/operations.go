@@ -54,6 +54,29 @@ func (inv *Invocation) deliver() {
 
 // start begins one operation.
 func (inv *Invocation) start(op wasm.Operation) {
+	if op.Op != abi.OpSleep {
+		inv.startStore(op)
+		return
+	}
+	var duration uint64
+	r := abi.Read(op.Request)
+	for r.Next() {
+		if r.Tag == abi.TagDuration {
+			duration = r.U64()
+		}
+	}
+	if err := r.Err(); err != nil {
+		inv.instance.Complete(op.Ticket, refuse(abi.OpInvalidArgument, err.Error()))
+		return
+	}
+	inv.sleep(op.Ticket, time.Duration(min(duration, math.MaxInt64)))
+}
+
+// startStore begins one operation on the program's store. It is kept out of start, whose frame decides the size of the stack
+// that a sleeping request holds.
+//
+//go:noinline
+func (inv *Invocation) startStore(op wasm.Operation) {
 	request, err := readRequest(op.Request)
 	if err != nil {
 		inv.instance.Complete(op.Ticket, refuse(abi.OpInvalidArgument, err.Error()))
@@ -62,8 +85,6 @@ func (inv *Invocation) start(op wasm.Operation) {
 	store := inv.attached.store
 	r := &inv.record
 	switch op.Op {
-	case abi.OpSleep:
-		inv.sleep(op.Ticket, time.Duration(min(request.duration, math.MaxInt64)))
 	case abi.OpStoreGet:
 		r.StoreReads++
 		value, found, err := store.Get(request.key)
@@ -207,7 +228,6 @@ type request struct {
 	ttl         uint64
 	limit       uint32
 	delta       int64
-	duration    uint64
 }
 
 func readRequest(frame []byte) (request, error) {
@@ -235,8 +255,6 @@ func readRequest(frame []byte) (request, error) {
 			expected.Data, has = append([]byte(nil), r.Value...), true
 		case abi.TagExpectedKind:
 			expected.Kind, kind = kindOf(r.U32()), true
-		case abi.TagDuration:
-			q.duration = r.U64()
 		}
 	}
 	if has || kind {

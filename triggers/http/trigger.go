@@ -53,7 +53,25 @@ func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, pat
 		return
 	}
 	defer inv.End()
-	e := abi.Bytes(inv.Event, abi.TagMethod, ctx.Method())
+	inv.Event = appendRequest(inv.Event, ctx, path, query)
+	reply, failed := inv.Run()
+	if failed == nil {
+		failed = write(ctx, inv, reply)
+	}
+	if failed != nil {
+		WriteError(ctx, failed.Row, failed.Detail, inv.ID[:])
+	}
+	header := &ctx.Response.Header
+	header.SetCanonical(headerProgram, inv.Serving().Header.ID)
+	header.SetCanonical(headerCodeRef, inv.Serving().Header.CodeRef)
+	header.SetCanonical(headerRequest, inv.ID[:])
+}
+
+// appendRequest appends the request to an event. It and write are kept out of Serve, whose frame a waiting request holds.
+//
+//go:noinline
+func appendRequest(e []byte, ctx *fasthttp.RequestCtx, path, query []byte) []byte {
+	e = abi.Bytes(e, abi.TagMethod, ctx.Method())
 	if len(path) == 0 {
 		e = abi.Bytes(e, abi.TagPath, "/")
 	} else {
@@ -65,25 +83,21 @@ func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, pat
 		e = abi.Pair(e, abi.TagHeader, name, value)
 		lower(e[from : from+len(name)])
 	}
-	inv.Event = abi.Bytes(e, abi.TagBody, ctx.Request.Body())
+	return abi.Bytes(e, abi.TagBody, ctx.Request.Body())
+}
 
-	reply, failed := inv.Run()
-	if failed == nil {
-		ctx.Response.SetStatusCode(reply.Status)
-		if failed = setHeaders(&ctx.Response.Header, reply); failed == nil {
-			ctx.Response.SetBody(reply.Body)
-		} else {
-			ctx.Response.Header.Reset()
-			inv.Fail(failed)
-		}
+// write writes the reply.
+//
+//go:noinline
+func write(ctx *fasthttp.RequestCtx, inv *host.Invocation, reply *abi.Response) *host.Error {
+	ctx.Response.SetStatusCode(reply.Status)
+	if failed := setHeaders(&ctx.Response.Header, reply); failed != nil {
+		ctx.Response.Header.Reset()
+		inv.Fail(failed)
+		return failed
 	}
-	if failed != nil {
-		WriteError(ctx, failed.Row, failed.Detail, inv.ID[:])
-	}
-	header := &ctx.Response.Header
-	header.SetCanonical(headerProgram, inv.Serving().Header.ID)
-	header.SetCanonical(headerCodeRef, inv.Serving().Header.CodeRef)
-	header.SetCanonical(headerRequest, inv.ID[:])
+	ctx.Response.SetBody(reply.Body)
+	return nil
 }
 
 // setHeaders copies the reply's headers, checked against RFC 9110: names are tokens, values have no control characters.
