@@ -156,3 +156,41 @@ func TestReplaced(t *testing.T) {
 	close(stop)
 	runs.Wait()
 }
+
+// TestForgottenOperations: a guest that starts operations and cancels them does not pile them up on the node.
+func TestForgottenOperations(t *testing.T) {
+	w := newWorld(t, 8)
+	p := w.deploy("forgetful", `(module
+	 (import "aleph_v1" "respond" (func $respond (param i32 i32)))
+	 (import "aleph_v1" "op_start" (func $op_start (param i32 i32 i32) (result i32)))
+	 (import "aleph_v1" "op_wait" (func $op_wait (param i32) (result i64)))
+	 (import "aleph_v1" "op_take" (func $op_take (param i32 i32 i32) (result i32)))
+	 (import "aleph_v1" "op_cancel" (func $op_cancel (param i32)))
+	 (memory (export "memory") 1) (data (i32.const 0) "alv1") (data (i32.const 16) "alv1\01\00\00\00\04\00\00\00\c8\00\00\00")
+	 (func (export "aleph_handle") (param i32) (local $i i32) (local $watch i32) (local $sleep i32)
+	  (loop $next
+	   (local.set $watch (call $op_start (i32.const 22) (i32.const 0) (i32.const 4)))
+	   (local.set $sleep (call $op_start (i32.const 1) (i32.const 0) (i32.const 4)))
+	   (drop (call $op_wait (local.get $sleep)))
+	   (drop (call $op_take (local.get $sleep) (i32.const 100) (i32.const 100)))
+	   (call $op_cancel (local.get $watch))
+	   (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 2000))))
+	  (call $respond (i32.const 16) (i32.const 16))))`)
+	inv, failed := w.dispatcher.Begin(context.Background(), p, abi.KindHTTP, 1, nil)
+	if failed != nil {
+		t.Fatal(failed)
+	}
+	reply, failed := inv.Run()
+	if failed != nil || reply.Status != 200 {
+		t.Fatal(reply, failed)
+	}
+	if n := w.dispatcher.Operations(); n == 0 || n > abi.MaxOperations {
+		t.Errorf("%d operations under way after 2,000 were cancelled", n)
+	}
+	inv.End()
+	for deadline := time.Now().Add(10 * time.Second); w.dispatcher.Operations() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d operations are still under way", w.dispatcher.Operations())
+		}
+	}
+}

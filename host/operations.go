@@ -18,9 +18,11 @@ type operations struct {
 	wake    chan struct{}     // one token: complete has something
 	running map[uint32]func() // by ticket: what cancels it
 
-	mu       sync.Mutex
-	complete []completion
-	ended    bool
+	mu        sync.Mutex
+	complete  []completion
+	busy      int // goroutines under way, those of forgotten operations too
+	busyBytes int // of their requests
+	ended     bool
 }
 
 type completion struct {
@@ -110,24 +112,24 @@ func (inv *Invocation) startStore(op wasm.Operation) {
 		}))
 	case abi.OpStoreSet:
 		inv.write(request)
-		inv.beside(op.Ticket, func(context.Context) []byte {
+		inv.beside(op, func(context.Context) []byte {
 			return answer(store.Set(request.key, request.value, request.ttl), nil)
 		})
 	case abi.OpStoreDelete:
 		inv.write(request)
-		inv.beside(op.Ticket, func(context.Context) []byte {
+		inv.beside(op, func(context.Context) []byte {
 			existed, err := store.Delete(request.key)
 			return answer(err, flag(existed))
 		})
 	case abi.OpStoreIncrement:
 		inv.write(request)
-		inv.beside(op.Ticket, func(context.Context) []byte {
+		inv.beside(op, func(context.Context) []byte {
 			n, err := store.Increment(request.key, request.delta)
 			return answer(err, func(b []byte) []byte { return abi.U64(b, abi.TagDelta, uint64(n)) })
 		})
 	case abi.OpStoreSwap:
 		inv.write(request)
-		inv.beside(op.Ticket, func(context.Context) []byte {
+		inv.beside(op, func(context.Context) []byte {
 			swapped, err := store.CompareAndSet(request.key, request.expected, request.value, request.ttl)
 			return answer(err, flag(swapped))
 		})
@@ -138,7 +140,7 @@ func (inv *Invocation) startStore(op wasm.Operation) {
 			inv.instance.Complete(op.Ticket, answer(err, nil))
 			return
 		}
-		inv.beside(op.Ticket, func(ctx context.Context) []byte {
+		if !inv.beside(op, func(ctx context.Context) []byte {
 			change, err := watch.Wait(ctx)
 			return answer(err, func(b []byte) []byte {
 				if change.Deleted {
@@ -146,7 +148,9 @@ func (inv *Invocation) startStore(op wasm.Operation) {
 				}
 				return abi.Entry(b, change.Key, uint32(change.Value.Kind), change.Value.Data)
 			})
-		})
+		}) {
+			watch.Stop()
+		}
 	default:
 		inv.instance.Complete(op.Ticket, refuse(abi.OpUnknown, "this node has no such operation"))
 	}
@@ -168,7 +172,7 @@ func (inv *Invocation) keep(ticket uint32, cancel func()) {
 	if inv.running == nil {
 		inv.running = map[uint32]func(){}
 	}
-	if len(inv.running) >= 2*abi.MaxOperations { // some were forgotten by the guest
+	if len(inv.running) >= abi.MaxOperations/2 { // some may be forgotten by the guest
 		for ticket, cancel := range inv.running {
 			if !inv.instance.Knows(ticket) {
 				cancel()
@@ -193,8 +197,21 @@ func (inv *Invocation) completed(ticket uint32, result []byte) {
 	}
 }
 
-// beside runs an operation in a goroutine of its own. Its context ends when the guest forgets it or the invocation ends.
-func (inv *Invocation) beside(ticket uint32, run func(context.Context) []byte) {
+// beside runs an operation in a goroutine of its own. Its context ends when the guest forgets it or the invocation ends; a write
+// goes on even then, so that there is a bound of its own: a guest that starts and forgets does not pile them up. False if it is reached: the operation is then complete, refused.
+func (inv *Invocation) beside(op wasm.Operation, run func(context.Context) []byte) bool {
+	ticket, size := op.Ticket, len(op.Request)
+	inv.mu.Lock()
+	over := inv.busy >= abi.MaxOperations || inv.busyBytes+size > abi.MaxOperationBytes
+	if !over {
+		inv.busy++
+		inv.busyBytes += size
+	}
+	inv.mu.Unlock()
+	if over {
+		inv.instance.Complete(ticket, refuse(abi.OpUnavailable, "operations that were cancelled are still under way; the limit is 256 at once, with 16 MiB"))
+		return false
+	}
 	d := inv.dispatcher
 	ctx, cancel := context.WithCancel(context.Background())
 	inv.keep(ticket, cancel)
@@ -203,8 +220,14 @@ func (inv *Invocation) beside(ticket uint32, run func(context.Context) []byte) {
 	go func() {
 		defer d.work.Done()
 		defer d.waiting.Add(-1)
-		inv.completed(ticket, run(ctx))
+		result := run(ctx)
+		inv.mu.Lock()
+		inv.busy--
+		inv.busyBytes -= size
+		inv.mu.Unlock()
+		inv.completed(ticket, result)
 	}()
+	return true
 }
 
 // finishOperations lets go of what is still under way. Writes that have begun end as they will.
