@@ -58,11 +58,11 @@ func TestHostRanges(t *testing.T) {
 	for _, call := range []string{
 		"(drop (call $event_read (i32.const 65530) (i32.const 0) (i32.const 7)))", "(call $respond (i32.const 65536) (i32.const 1))",
 		"(call $respond (i32.const -1) (i32.const -1))", "(call $log (i32.const 1) (i32.const 0) (i32.const 65537))",
-		"(call $random (i32.const 65535) (i32.const 2))", "(drop (call $op_start (i32.const 1) (i32.const 1) (i32.const 65536)))",
+		"(call $random (i32.const 65535) (i32.const 2))", "(drop (memory.grow (i32.const 1))) (call $random (i32.const 0) (i32.const 65537))", "(drop (call $op_start (i32.const 1) (i32.const 1) (i32.const 65536)))",
 		"(drop (call $op_wait (i32.const 77)))", "(drop (call $op_take (i32.const 1) (i32.const 0) (i32.const 0)))",
 	} {
 		m := load(t, e, module(1, `(func (export "aleph_handle") (param i32) `+call+`)`))
-		s := slot(t, e, image(t, 1, nil), 1<<16)
+		s := slot(t, e, image(t, 1, nil), 2<<16)
 		if status := finish(s, s.Start(m, "aleph_handle", []byte("seven bytes"))); status != Failed || s.Fault().Cause != Violation || !strings.HasPrefix(s.Fault().Message, "abi: ") {
 			t.Errorf("%s: status %d, %v", call, status, s.Fault())
 		}

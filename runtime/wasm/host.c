@@ -95,14 +95,17 @@ static wasm_trap_t *clock_now(void *env, wasmtime_caller_t *caller, wasmtime_val
   return NULL;
 }
 
+#define RANDOM_MOST 65536u // as in Web Cryptography; no host function runs for long
+
 static wasm_trap_t *random_bytes(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n) {
   (void)env, (void)n;
   aleph_slot *s = slot_of(caller);
   uint32_t len = (uint32_t)v[1].i32;
   uint8_t *to = at(s, (uint32_t)v[0].i32, len);
   if (!to) return OUTSIDE("random");
+  if (len > RANDOM_MOST) return violation(s, "abi: random: more than 65536 bytes at once");
   while (len) {
-    ssize_t got = getrandom(to, len > 1 << 20 ? 1 << 20 : len, 0);
+    ssize_t got = getrandom(to, len, 0);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return violation(s, "host: no randomness");
     to += got;
