@@ -177,16 +177,6 @@ func (s *Slot) Settle() error {
 	return nil
 }
 
-// Restore makes the memory its image again.
-func (s *Slot) Restore() error {
-	s.c.remap = s.c.remap || !s.c.dirty // forced
-	s.c.dirty = true
-	if e := C.aleph_slot_restore(s.c); e != 0 {
-		return fmt.Errorf("restoring a memory: %w", unix.Errno(e))
-	}
-	return nil
-}
-
 func (s *Slot) refuse(text string) Status {
 	C.free(unsafe.Pointer(s.c.fault_message))
 	s.c.fault_message, s.c.fault = C.CString(text), C.ALEPH_FAULT_HOST
