@@ -49,6 +49,7 @@ const (
 	TagQuery       = 18
 	TagHeader      = 19
 	TagBody        = 20
+	TagBodyFollows = 21
 	TagVariable    = 32
 	TagFile        = 33
 	TagEntrypoint  = 34
@@ -79,6 +80,12 @@ const (
 	TagFlag          = 89 // swapped, existed
 	TagEntry         = 90
 	TagDuration      = 96
+	TagURL           = 110
+	TagStream        = 112
+	TagMore          = 113
+	TagRedirects     = 114
+	TagHTTPStatus    = 115
+	TagEnd           = 116
 	EntryKindDeleted = 3
 )
 
@@ -86,6 +93,12 @@ const (
 const (
 	OpSleep          = 1
 	OpFetch          = 2
+	OpFetchRead      = 3
+	OpFetchWrite     = 4
+	OpFetchClose     = 5
+	OpBodyRead       = 6
+	OpReplyStart     = 7
+	OpReplyWrite     = 8
 	OpStoreGet       = 16
 	OpStoreSet       = 17
 	OpStoreDelete    = 18
@@ -104,6 +117,10 @@ const (
 	OpValueTooLarge   = 4
 	OpUnavailable     = 5
 	OpUnknown         = 6
+	OpNetwork         = 7
+	OpForbidden       = 8
+	OpTimeout         = 9
+	OpClosed          = 10
 )
 
 // Error codes of a guest's response.
