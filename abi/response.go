@@ -55,3 +55,24 @@ func (resp *Response) Headers(yield func(name, value []byte) bool) {
 		}
 	}
 }
+
+// ParseReplyStart reads the request of the operation reply start, which begins a response whose body is streamed.
+func ParseReplyStart(frame []byte) (Response, error) {
+	resp := Response{Status: 200, frame: frame}
+	r := Read(frame)
+	for r.Next() {
+		switch r.Tag {
+		case TagHTTPStatus:
+			resp.Status = int(r.U32())
+		case TagHeader:
+			r.Pair()
+		}
+	}
+	if err := r.Err(); err != nil {
+		return Response{}, err
+	}
+	if resp.Status < 200 || resp.Status > 599 {
+		return Response{}, fmt.Errorf("status %d is not within 200 to 599", resp.Status)
+	}
+	return resp, nil
+}

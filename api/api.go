@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 
@@ -28,7 +27,7 @@ type Config struct {
 	NodeID   string
 	Version  string
 	Open     bool // any account may deploy
-	MaxBody  int  // bytes of a request to a program
+	MaxBody  int  // bytes of a request to the node; those to programs have the trigger's bound
 	Trigger  *triggers.Trigger
 	Programs *programs.Registry
 	Messages *network.Handler
@@ -63,6 +62,9 @@ func (a *API) Handle(ctx *fasthttp.RequestCtx) {
 		ctx.SetConnectionClose()
 		return
 	}
+	if triggers.RefuseHeader(ctx) {
+		return
+	}
 	target, query, _ := bytes.Cut(ctx.RequestURI(), []byte{'?'})
 	if len(target) > 0 && target[0] != '/' {
 		target = originForm(target)
@@ -77,7 +79,9 @@ func (a *API) Handle(ctx *fasthttp.RequestCtx) {
 			a.call(ctx, a.Programs.Lookup(id), target, query)
 			return
 		}
-		a.route(ctx, string(target))
+		if triggers.ReadBody(ctx, a.MaxBody) {
+			a.route(ctx, string(target))
+		}
 	}
 }
 
@@ -114,10 +118,6 @@ func (a *API) run(ctx *fasthttp.RequestCtx, rest, query []byte) {
 }
 
 func (a *API) call(ctx *fasthttp.RequestCtx, program *programs.Program, path, query []byte) {
-	if n := len(ctx.Request.Body()); n > a.MaxBody {
-		triggers.WriteError(ctx, abi.ErrBodyTooLarge, fmt.Sprintf("body: %d bytes, the limit is %d", n, a.MaxBody), nil)
-		return
-	}
 	if program == nil {
 		triggers.WriteError(ctx, abi.ErrProgramNotFound, "", nil)
 		return

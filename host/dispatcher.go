@@ -120,6 +120,7 @@ type Invocation struct {
 	serving    *programs.Serving
 	attached   *attached
 	instance   *pool.Instance
+	status     wasm.Status // how the guest's last slice ended
 	caller     Caller
 
 	begun    time.Time
@@ -129,6 +130,9 @@ type Invocation struct {
 	record   usage.Record
 	logged   int // bytes
 	dropped  int // log entries
+
+	body *body        // the event's, if it follows
+	out  *replyStream // the reply's, if it is streamed
 
 	// What a wait needs; made when the first one begins.
 	done      chan struct{}
@@ -191,9 +195,9 @@ func (inv *Invocation) Fail(e *Error) {
 // Serving is the version that runs.
 func (inv *Invocation) Serving() *programs.Serving { return inv.serving }
 
-// Run runs the event. The reply is a view, until End.
+// Run runs the event, until there is a reply, or the head of one whose body is streamed (Streams). It is a view, until End.
 func (inv *Invocation) Run() (*abi.Response, *Error) {
-	inv.record.RequestBytes = uint64(len(inv.Event))
+	inv.record.RequestBytes += uint64(len(inv.Event))
 	err := inv.run()
 	if inv.instance != nil {
 		inv.drainLogs()
@@ -202,6 +206,9 @@ func (inv *Invocation) Run() (*abi.Response, *Error) {
 		inv.record.Status = uint16(err.Row.Status)
 		inv.record.ErrorClass = err.Row.Code
 		return nil, err
+	}
+	if inv.out != nil {
+		return inv.out.begin(&inv.record), nil
 	}
 	inv.record.Status = uint16(inv.reply.Status)
 	inv.record.ResponseBytes = uint64(len(inv.reply.Body))
@@ -227,12 +234,17 @@ func (inv *Invocation) run() *Error {
 		inv.attached = inv.serving.Attached.(*attached)
 	}
 	inv.started = time.Now()
-	status, err := inv.instance.Start(inv, "aleph_handle", inv.Event)
+	var err error
+	if inv.status, err = inv.instance.Start(inv, "aleph_handle", inv.Event); err != nil {
+		return inv.interrupted()
+	}
+	return inv.advance()
+}
+
+// advance lets the guest go on until it has ended, or has something of a streamed reply to give.
+func (inv *Invocation) advance() *Error {
 	for {
-		if err != nil {
-			return inv.interrupted()
-		}
-		switch status {
+		switch inv.status {
 		case wasm.Done:
 			return inv.answered()
 		case wasm.Failed:
@@ -240,13 +252,22 @@ func (inv *Invocation) run() *Error {
 		case wasm.Yielded:
 			inv.drainLogs()
 			inv.perform()
+			if inv.out.offers(true) {
+				return nil
+			}
 			if e := inv.overdue(); e != nil {
 				return e
 			}
 		case wasm.Waiting:
 			inv.drainLogs()
 			inv.perform()
+			if inv.out.offers(false) {
+				return nil
+			}
 			for !inv.instance.Ready() {
+				if inv.out.offers(true) {
+					return nil
+				}
 				select {
 				case <-inv.wake:
 					inv.deliver()
@@ -255,7 +276,10 @@ func (inv *Invocation) run() *Error {
 				}
 			}
 		}
-		status, err = inv.instance.Resume(inv)
+		var err error
+		if inv.status, err = inv.instance.Resume(inv); err != nil {
+			return inv.interrupted()
+		}
 	}
 }
 
@@ -275,6 +299,12 @@ func (inv *Invocation) overdue() *Error {
 // answered reads the reply.
 func (inv *Invocation) answered() *Error {
 	frame, ok := inv.instance.Response()
+	if inv.out != nil {
+		inv.out.over = true
+		if !ok {
+			return nil
+		}
+	}
 	if !ok {
 		return &Error{Row: abi.ErrNoReply}
 	}
@@ -334,6 +364,7 @@ func (inv *Invocation) memoryLimit() *Error {
 // End records the invocation and gives the instance back. The reply ends with it.
 func (inv *Invocation) End() {
 	d := inv.dispatcher
+	inv.finishBody()
 	inv.finishOperations()
 	ended := time.Now()
 	r := &inv.record
@@ -356,7 +387,7 @@ func (inv *Invocation) End() {
 		inv.wait.finish()
 	}
 	d.inFlight.Add(-1)
-	if inv.done != nil || inv.running != nil {
+	if inv.done != nil || inv.running != nil || inv.body != nil || inv.out != nil {
 		return // something may still refer to it
 	}
 	inv.program, inv.serving, inv.attached, inv.caller = nil, nil, nil, nil

@@ -38,7 +38,7 @@ func (inv *Invocation) perform() {
 
 // deliver hands complete operations to the guest, which does not run now.
 func (inv *Invocation) deliver() {
-	if inv.running == nil {
+	if inv.running == nil && inv.body == nil {
 		return
 	}
 	inv.mu.Lock()
@@ -46,6 +46,10 @@ func (inv *Invocation) deliver() {
 	inv.complete = nil
 	inv.mu.Unlock()
 	for _, c := range complete {
+		if c.ticket == bodyTicket {
+			inv.bodyRead()
+			continue
+		}
 		inv.instance.Complete(c.ticket, c.result)
 		if cancel := inv.running[c.ticket]; cancel != nil { // else the guest forgot it
 			cancel()
@@ -56,7 +60,12 @@ func (inv *Invocation) deliver() {
 
 // start begins one operation.
 func (inv *Invocation) start(op wasm.Operation) {
-	if op.Op != abi.OpSleep {
+	switch op.Op {
+	case abi.OpSleep:
+	case abi.OpBodyRead, abi.OpReplyStart, abi.OpReplyWrite:
+		inv.startStream(op)
+		return
+	default:
 		inv.startStore(op)
 		return
 	}
@@ -232,7 +241,7 @@ func (inv *Invocation) beside(op wasm.Operation, run func(context.Context) []byt
 
 // finishOperations lets go of what is still under way. Writes that have begun end as they will.
 func (inv *Invocation) finishOperations() {
-	if inv.running == nil {
+	if inv.running == nil && inv.body == nil {
 		return
 	}
 	inv.mu.Lock()

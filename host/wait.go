@@ -87,6 +87,16 @@ func (w *wait) fire() {
 	w.timer.Reset(left)
 }
 
+// detach lets go of the caller, who waits no longer.
+func (w *wait) detach() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unwatch != nil {
+		w.unwatch()
+	}
+	w.caller, w.unwatch = nil, nil
+}
+
 // finish lets go of everything; nothing is called after it.
 func (w *wait) finish() {
 	w.unclose()

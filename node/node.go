@@ -114,13 +114,13 @@ func Open(config Config) (_ *Node, err error) {
 		}}); err != nil {
 		return nil, err
 	}
-	if n.trigger, err = triggers.New(n.dispatcher, config.Log); err != nil {
+	if n.trigger, err = triggers.New(n.dispatcher, config.MaxBody, config.Log); err != nil {
 		return nil, err
 	}
 	if n.network, err = network.Open(n.db, config.Data, network.NodeOptions{Programs: &deployments{n}, Allow: config.allows, Log: config.Log}); err != nil {
 		return nil, err
 	}
-	handler := &api.API{Config: api.Config{Life: n.life, NodeID: n.id, Version: Version, Open: config.open(), MaxBody: config.MaxBody,
+	handler := &api.API{Config: api.Config{Life: n.life, NodeID: n.id, Version: Version, Open: config.open(), MaxBody: maxUpload,
 		Trigger: n.trigger, Programs: n.registry, Logs: n.logs, Meter: n.meter, Counters: n.Counters, Log: config.Log,
 		Messages: network.NewHandler(n.network, network.HandlerOptions{WriteError: api.WriteRejection, MaxFile: maxUpload}),
 		Requests: network.NewRequestVerifier(n.db, n.id, time.Now)}}
@@ -129,7 +129,8 @@ func Open(config Config) (_ *Node, err error) {
 		Handler:                      n.handler,
 		ErrorHandler:                 protocolError(config.MaxBody),
 		Logger:                       serverLog{config.Log},
-		MaxRequestBodySize:           max(maxUpload, config.MaxBody),
+		StreamRequestBody:            true,
+		HeaderReceived:               triggers.HeaderReceived(max(maxUpload, config.MaxBody)),
 		ReadBufferSize:               8 << 10,     // bounds the request's line and headers; each connection has one
 		ReadTimeout:                  time.Minute, // also while a connection is idle
 		WriteTimeout:                 time.Minute,

@@ -65,7 +65,8 @@ type Serving struct {
 	*Version
 	Guest    *pool.Guest
 	Header   Header
-	Attached any // Config.Attach made it
+	Attached any  // Config.Attach made it
+	Reads    bool // the guest reads bodies that follow their events
 }
 
 // Open reads the records. Programs are made ready when they are first called. Close ends it.
@@ -212,7 +213,7 @@ func (r *Registry) open(ctx context.Context, p *Program, v Version) (*Serving, e
 		return nil, err
 	}
 	spec.Share = &p.share
-	s := &Serving{Version: &v, Guest: r.config.Pool.Add(spec), Header: Header{[]byte(p.ID), []byte(v.CodeRef)}}
+	s := &Serving{Version: &v, Guest: r.config.Pool.Add(spec), Header: Header{[]byte(p.ID), []byte(v.CodeRef)}, Reads: slices.ContainsFunc(spec.Module.Exports, func(x wasm.Export) bool { return x.Name == "aleph_body" && x.Kind == wasm.Func })}
 	if s.Attached, err = r.config.Attach(p, &v); err != nil {
 		s.Guest.Remove(nil)
 		return nil, err

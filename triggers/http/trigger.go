@@ -17,19 +17,20 @@ import (
 // A Trigger answers requests with programs. All methods may be called at once.
 type Trigger struct {
 	dispatcher *host.Dispatcher
+	maxBody    int
 	watcher    *watcher
 	callers    sync.Pool
 	life       context.Context // of programs that are made ready by a request
 	end        context.CancelFunc
 }
 
-// New makes a trigger. Close it when no request is under way.
-func New(dispatcher *host.Dispatcher, log *slog.Logger) (*Trigger, error) {
+// New makes a trigger that takes request bodies of up to maxBody bytes. Close it when no request is under way.
+func New(dispatcher *host.Dispatcher, maxBody int, log *slog.Logger) (*Trigger, error) {
 	w, err := newWatcher(log)
 	if err != nil {
 		return nil, err
 	}
-	t := &Trigger{dispatcher: dispatcher, watcher: w}
+	t := &Trigger{dispatcher: dispatcher, maxBody: maxBody, watcher: w}
 	t.callers.New = func() any { return &caller{watcher: w} }
 	t.life, t.end = context.WithCancel(context.Background())
 	return t, nil
@@ -44,19 +45,35 @@ func (t *Trigger) Close() error {
 // Serve answers a request with the program. path is what follows the program's address, not decoded; query has no "?". Both
 // are views of the request.
 func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, path, query []byte) {
-	who := t.callers.Get().(*caller)
-	who.ctx = ctx
-	defer t.callers.Put(who)
-	inv, failed := t.dispatcher.Begin(t.life, program, abi.KindHTTP, 1, who)
-	if failed != nil {
-		WriteError(ctx, failed.Row, failed.Detail, nil)
+	if failed := checkLength(ctx, t.maxBody); failed != nil {
+		t.refuse(ctx, failed, nil)
 		return
 	}
-	defer inv.End()
-	inv.Event = appendRequest(inv.Event, ctx, path, query)
-	reply, failed := inv.Run()
+	who := t.callers.Get().(*caller)
+	who.ctx = ctx
+	inv, failed := t.dispatcher.Begin(t.life, program, abi.KindHTTP, 1, who)
+	if failed != nil {
+		t.callers.Put(who)
+		t.refuse(ctx, failed, nil)
+		return
+	}
+	if t.answer(ctx, who, inv, path, query) {
+		return // the reply's body ends it
+	}
+	inv.End()
+	t.callers.Put(who)
+}
+
+// answer runs the event and writes the reply. It says whether the reply's body is yet to be written, and has the invocation.
+func (t *Trigger) answer(ctx *fasthttp.RequestCtx, who *caller, inv *host.Invocation, path, query []byte) (streams bool) {
+	unread, failed := t.appendRequest(ctx, inv, path, query)
 	if failed == nil {
-		failed = write(ctx, inv, reply)
+		var reply *abi.Response
+		if reply, failed = inv.Run(); failed == nil {
+			failed = write(ctx, inv, reply)
+		}
+	} else {
+		inv.Fail(failed)
 	}
 	if failed != nil {
 		WriteError(ctx, failed.Row, failed.Detail, inv.ID[:])
@@ -65,13 +82,26 @@ func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, pat
 	header.SetCanonical(headerProgram, inv.Serving().Header.ID)
 	header.SetCanonical(headerCodeRef, inv.Serving().Header.CodeRef)
 	header.SetCanonical(headerRequest, inv.ID[:])
+	if unread != nil {
+		unread.settle(ctx, inv)
+	}
+	return failed == nil && inv.Streams() && t.stream(ctx, who, inv)
 }
 
-// appendRequest appends the request to an event. It and write are kept out of Serve, whose frame a waiting request holds.
+// refuse answers a request that no program sees.
+func (t *Trigger) refuse(ctx *fasthttp.RequestCtx, failed *host.Error, id []byte) {
+	WriteError(ctx, failed.Row, failed.Detail, id)
+	if stream := ctx.RequestBodyStream(); stream != nil {
+		newBody(ctx, stream, t.maxBody).drain(ctx)
+	}
+}
+
+// appendRequest appends the request to its event. The body that it gives back, if one, is not read to its end. It and write are
+// kept out of Serve, whose frame a waiting request holds.
 //
 //go:noinline
-func appendRequest(e []byte, ctx *fasthttp.RequestCtx, path, query []byte) []byte {
-	e = abi.Bytes(e, abi.TagMethod, ctx.Method())
+func (t *Trigger) appendRequest(ctx *fasthttp.RequestCtx, inv *host.Invocation, path, query []byte) (*body, *host.Error) {
+	e := abi.Bytes(inv.Event, abi.TagMethod, ctx.Method())
 	if len(path) == 0 {
 		e = abi.Bytes(e, abi.TagPath, "/")
 	} else {
@@ -83,7 +113,24 @@ func appendRequest(e []byte, ctx *fasthttp.RequestCtx, path, query []byte) []byt
 		e = abi.Pair(e, abi.TagHeader, name, value)
 		lower(e[from : from+len(name)])
 	}
-	return abi.Bytes(e, abi.TagBody, ctx.Request.Body())
+	stream := ctx.RequestBodyStream()
+	if stream == nil {
+		inv.Event = abi.Bytes(e, abi.TagBody, ctx.Request.Body())
+		return nil, nil
+	}
+	length := ctx.Request.Header.ContentLength()
+	if inv.Serving().Reads && (length < 0 || length > wholeBody) {
+		unread := newBody(ctx, stream, t.maxBody)
+		inv.Event = e
+		inv.Follow(unread)
+		return unread, nil
+	}
+	var failed *host.Error
+	inv.Event, failed = appendBody(abi.Bytes(e, abi.TagBody, ""), stream, length, t.maxBody)
+	if failed != nil {
+		return newBody(ctx, stream, t.maxBody), failed
+	}
+	return nil, nil
 }
 
 // write writes the reply.
@@ -96,7 +143,9 @@ func write(ctx *fasthttp.RequestCtx, inv *host.Invocation, reply *abi.Response) 
 		inv.Fail(failed)
 		return failed
 	}
-	ctx.Response.SetBody(reply.Body)
+	if !inv.Streams() {
+		ctx.Response.SetBody(reply.Body)
+	}
 	return nil
 }
 
