@@ -152,7 +152,11 @@ func (b *builder) open(ctx context.Context, v *Version, logged func(level int, t
 	if err != nil {
 		return pool.Spec{}, err
 	}
-	spec, err := b.openBuilt(v, imageKey, codeKey)
+	base, err := b.baseOf(v)
+	if err != nil {
+		return pool.Spec{}, err
+	}
+	spec, err := b.openBuilt(v, imageKey, codeKey, base)
 	if err == nil {
 		return spec, nil
 	}
@@ -166,14 +170,27 @@ func (b *builder) open(ctx context.Context, v *Version, logged func(level int, t
 		if err := b.build(v, imageKey, codeKey, logged); err != nil {
 			return pool.Spec{}, err
 		}
-		if spec, err = b.openBuilt(v, imageKey, codeKey); err == nil || attempt == 3 {
+		if spec, err = b.openBuilt(v, imageKey, codeKey, base); err == nil || attempt == 3 {
 			return spec, err
 		}
 	}
 }
 
-func (b *builder) openBuilt(v *Version, imageKey, codeKey string) (pool.Spec, error) {
-	img, err := b.cache.image(imageKey)
+// baseOf is the image that the version's lies over: that of its language's engine, made ready if it is not; nil: none.
+func (b *builder) baseOf(v *Version) (*wasm.Image, error) {
+	language, err := b.language(v.Runtime)
+	if err != nil || language == nil {
+		return nil, err
+	}
+	e, err := b.ready(language)
+	if err != nil {
+		return nil, err
+	}
+	return e.image, nil
+}
+
+func (b *builder) openBuilt(v *Version, imageKey, codeKey string, base *wasm.Image) (pool.Spec, error) {
+	img, err := b.cache.image(imageKey, base)
 	if err != nil {
 		return pool.Spec{}, err
 	}
@@ -252,7 +269,6 @@ func (b *builder) buildModule(v *Version, files []File, imageKey, codeKey string
 	}
 	bare := imageKey + "-bare"
 	defer os.Remove(b.cache.codePath(bare))
-	defer os.Remove(b.cache.imagePath(bare))
 	captured, err := b.capture(p, bare, imageKey, limits, loadFrame(v, nil), logged)
 	if err != nil {
 		return err
@@ -276,16 +292,7 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 	if err := checkExports(module); err != nil {
 		return nil, err
 	}
-
-	if err := image.Write(b.cache.imagePath(bare), p.Base, p.Size, b.engine.Clock()); err != nil {
-		return nil, err
-	}
-	base, err := b.cache.image(bare)
-	if err != nil {
-		return nil, err
-	}
-	defer base.Close()
-	captured, err := image.Capture(b.engine, p, module, base, b.cache.imagePath(to), []image.Step{
+	captured, err := image.Capture(b.engine, p, module, nil, b.cache.imagePath(to), []image.Step{
 		{Export: "_initialize", Optional: true},
 		{Export: "aleph_init", Optional: true, Takes: true, Event: event},
 	}, limits, loadFailure, logged)
@@ -325,7 +332,7 @@ func (b *builder) ready(l *Language) (*languageEngine, error) {
 
 func (b *builder) makeReady(l *Language, e *languageEngine) error {
 	if _, err := os.Stat(b.cache.codePath(e.key)); err == nil {
-		if img, err := b.cache.image(e.key); err == nil {
+		if img, err := b.cache.image(e.key, nil); err == nil {
 			e.image = img
 			return nil
 		}
@@ -345,7 +352,7 @@ func (b *builder) makeReady(l *Language, e *languageEngine) error {
 	if err := os.Rename(b.cache.imagePath(e.key+"-0"), b.cache.imagePath(e.key)); err != nil {
 		return err
 	}
-	img, err := b.cache.image(e.key)
+	img, err := b.cache.image(e.key, nil)
 	if err == nil {
 		e.image = img
 	}

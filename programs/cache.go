@@ -73,9 +73,9 @@ func (c *cache) load(key string) (module *wasm.Module, release func(), err error
 	}), nil
 }
 
-// image opens the image under the key.
-func (c *cache) image(key string) (*wasm.Image, error) {
-	return image.Open(c.engine, c.imagePath(key))
+// image opens the image under the key, which was made over base.
+func (c *cache) image(key string, base *wasm.Image) (*wasm.Image, error) {
+	return image.Open(c.engine, c.imagePath(key), base)
 }
 
 // remove removes the files under the key, if they are there.

@@ -3,11 +3,8 @@ package image
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"fmt"
-	"math"
-	"os"
-	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
@@ -32,9 +29,10 @@ type Limits struct {
 type Captured struct {
 	// Responses has, for each step, what the guest gave to respond; nil if nothing.
 	Responses [][]byte
-	// Module is the module that starts from the memory: that of Prepared, or one with the globals' values.
+	// Module is the module that starts from the memory: that of Prepared, or one with the globals' values. It is nil if there was
+	// a base.
 	Module []byte
-	// Changed says that Module is not Prepared's.
+	// Changed says that globals changed: Module is not Prepared's.
 	Changed bool
 	CPU     time.Duration
 }
@@ -44,19 +42,30 @@ type LimitError struct{ Limit, Value string }
 
 func (e *LimitError) Error() string { return e.Limit + ": " + e.Value }
 
-// Capture runs the steps in a new instance of module, compiled from p, over the base image, and writes the memory to path.
-// inspect, if there is one, sees each response and can end the capture. log gets what the guest logs.
+// Capture runs the steps in a new instance of module, compiled from p, and writes the memory to path. Without a base the
+// instance begins as p says. With one, which was captured from this module, it begins from there, only what differs from the
+// base is written, and p is not looked at. inspect, if there is one, sees each response and can end the capture. log gets what
+// the guest logs.
 func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image, path string, steps []Step, limits Limits,
 	inspect func(step int, response []byte) error, log func(level int, text []byte)) (*Captured, error) {
+	from := base
+	if from == nil {
+		bare, err := e.MemoryImage(p.Base, p.Size)
+		if err != nil {
+			return nil, err
+		}
+		defer bare.Close()
+		from = bare
+	}
 	s := e.Acquire()
 	if s == nil {
 		return nil, fmt.Errorf("no instance is free")
 	}
 	defer s.Release()
-	if base.Size() > limits.Memory {
-		return nil, &LimitError{"memory_limit", fmt.Sprintf("%d MiB, the program begins with %d MiB", limits.Memory>>20, (base.Size()+1<<20-1)>>20)}
+	if from.Size() > limits.Memory {
+		return nil, &LimitError{"memory_limit", fmt.Sprintf("%d MiB, the program begins with %d MiB", limits.Memory>>20, (from.Size()+1<<20-1)>>20)}
 	}
-	if err := s.Map(base, limits.Memory); err != nil {
+	if err := s.Map(from, limits.Memory); err != nil {
 		return nil, err
 	}
 	s.SetLimits(limits.CPU, limits.Log)
@@ -64,16 +73,17 @@ func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image,
 		return nil, s.Fault()
 	}
 	defer s.EndOpen()
-	globals, tables, err := state(s, p)
+	globals, tables, err := state(s, module)
 	if err != nil {
 		return nil, err
 	}
-	captured := &Captured{Module: p.Module}
+	captured := &Captured{}
 	exports := map[string]bool{}
 	for _, x := range module.Exports {
 		exports[x.Name] = true
 	}
-	if p.Start {
+	start := base == nil && p.Start
+	if start {
 		steps = append([]Step{{Export: startExport}}, steps...)
 	}
 	for i, step := range steps {
@@ -88,7 +98,7 @@ func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image,
 		} else if !step.Optional {
 			return nil, fmt.Errorf("%w: it does not export %s", ErrModule, step.Export)
 		}
-		if p.Start && i == 0 {
+		if start && i == 0 {
 			continue
 		}
 		captured.Responses = append(captured.Responses, response)
@@ -98,7 +108,7 @@ func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image,
 			}
 		}
 	}
-	after, tablesAfter, err := state(s, p)
+	after, tablesAfter, err := state(s, module)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +124,10 @@ func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image,
 		}
 		initials = append(initials, constant(after[i]))
 	}
-	if captured.Changed {
+	if base == nil {
+		captured.Module = p.Module
+	}
+	if base == nil && captured.Changed {
 		// A reference cannot be written as a constant; it did not change, so its expression stays.
 		for i := range after {
 			if after[i].Type == 5 {
@@ -124,7 +137,7 @@ func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image,
 		captured.Module = p.WithGlobals(initials)
 	}
 	captured.CPU = s.CPU()
-	return captured, Write(path, s.Memory(), uint64(len(s.Memory())), e.Clock())
+	return captured, write(path, s.Memory(), s.MemorySize(), base, e.Clock())
 }
 
 func call(s *wasm.Slot, step Step, limits Limits, log func(level int, text []byte)) error {
@@ -149,20 +162,25 @@ func call(s *wasm.Slot, step Step, limits Limits, log func(level int, text []byt
 }
 
 // state reads what of an instance is not memory.
-func state(s *wasm.Slot, p *Prepared) (globals []wasm.Value, tables [][]uintptr, err error) {
-	for _, name := range p.Globals {
-		v, err := s.GlobalValue(name)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", ErrModule, err)
+func state(s *wasm.Slot, module *wasm.Module) (globals []wasm.Value, tables [][]uintptr, err error) {
+	for _, x := range module.Exports { // those of Prepare, in the order of Globals and Tables
+		if !strings.HasPrefix(x.Name, prefix) {
+			continue
 		}
-		globals = append(globals, v)
-	}
-	for _, name := range p.Tables {
-		t, err := s.TableFuncs(name)
-		if err != nil {
-			return nil, nil, fmt.Errorf("%w: %w", ErrModule, err)
+		switch x.Kind {
+		case wasm.Global:
+			v, err := s.GlobalValue(x.Name)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%w: %w", ErrModule, err)
+			}
+			globals = append(globals, v)
+		case wasm.Table:
+			t, err := s.TableFuncs(x.Name)
+			if err != nil {
+				return nil, nil, fmt.Errorf("%w: %w", ErrModule, err)
+			}
+			tables = append(tables, t)
 		}
-		tables = append(tables, t)
 	}
 	return globals, tables, nil
 }
@@ -205,84 +223,4 @@ func appendSigned(b []byte, v int64) []byte {
 		}
 		b = append(b, c|0x80)
 	}
-}
-
-// The file form: a page of header, then the memory's pages up to the last that is not zero; pages of zeros are holes.
-const (
-	pageSize    = 4096
-	fileMagic   = "alephimg"
-	fileVersion = 1
-)
-
-// ErrImage is wrapped by every error about a file that is not an image.
-var ErrImage = errors.New("invalid image")
-
-// Write writes memory as an image of a memory of size bytes, durably: the file is there whole, or not at all. clock is the
-// guests' monotonic clock at the capture.
-func Write(path string, memory []byte, size uint64, clock int64) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".image-*")
-	if err != nil {
-		return fmt.Errorf("writing an image: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			file.Close()
-			os.Remove(file.Name())
-			err = fmt.Errorf("writing an image: %w", err)
-		}
-	}()
-	zero := make([]byte, pageSize)
-	length := 0
-	for from := 0; from < len(memory); from += pageSize {
-		page := memory[from:min(from+pageSize, len(memory))]
-		if bytes.Equal(page, zero[:len(page)]) {
-			continue
-		}
-		if _, err := file.WriteAt(page, int64(pageSize+from)); err != nil {
-			return err
-		}
-		length = from + pageSize
-	}
-	if err := file.Truncate(int64(pageSize + length)); err != nil {
-		return err
-	}
-	header := append(make([]byte, 0, pageSize), fileMagic...)
-	for _, v := range []uint64{fileVersion, size, uint64(length), uint64(clock)} {
-		header = binary.LittleEndian.AppendUint64(header, v)
-	}
-	if _, err := file.WriteAt(header[:pageSize], 0); err != nil {
-		return err
-	}
-	if err := file.Sync(); err != nil {
-		return err
-	}
-	if err := file.Close(); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
-}
-
-// Open maps the image in the file at path, and lets the guests' clock go on from the image's.
-func Open(e *wasm.Engine, path string) (*wasm.Image, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	header := make([]byte, len(fileMagic)+4*8)
-	info, err := file.Stat()
-	if err == nil {
-		_, err = file.ReadAt(header, 0)
-	}
-	if err != nil {
-		file.Close()
-		return nil, fmt.Errorf("%w: %s: %w", ErrImage, path, err)
-	}
-	field := func(i int) uint64 { return binary.LittleEndian.Uint64(header[len(fileMagic)+8*i:]) }
-	if string(header[:len(fileMagic)]) != fileMagic || field(0) != fileVersion || field(2) > math.MaxInt64-pageSize ||
-		info.Size() != int64(pageSize+field(2)) {
-		file.Close()
-		return nil, fmt.Errorf("%w: %s", ErrImage, path)
-	}
-	e.AdvanceClock(int64(field(3)))
-	return wasm.MapImage(file, pageSize, int64(field(2)), field(1))
 }

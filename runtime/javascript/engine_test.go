@@ -115,12 +115,8 @@ func newLab(t testing.TB) *lab {
 	l.module, err = l.engine.Load(path)
 	must()
 	t.Cleanup(l.module.Close)
-	empty := filepath.Join(l.folder, "empty")
-	err = image.Write(empty, l.prepared.Base, l.prepared.Size, 0)
-	must()
-	bare := l.open(t, empty)
 	initialised := filepath.Join(l.folder, "initialised")
-	captured, err := image.Capture(l.engine, l.prepared, l.module, bare, initialised, []image.Step{
+	captured, err := image.Capture(l.engine, l.prepared, l.module, nil, initialised, []image.Step{
 		{Export: "_initialize", Optional: true},
 		{Export: "aleph_init", Takes: true, Event: abi.U32(abi.Frame(nil), abi.TagKind, abi.KindLoad)},
 	}, image.Limits{Memory: 128 << 20, CPU: 10 * time.Second, Log: 1 << 20}, noError, nil)
@@ -128,13 +124,13 @@ func newLab(t testing.TB) *lab {
 	if captured.Changed {
 		t.Fatal("initialising changes the engine's globals")
 	}
-	l.base = l.open(t, initialised)
+	l.base = l.open(t, initialised, nil)
 	return l
 }
 
-func (l *lab) open(t testing.TB, path string) *wasm.Image {
+func (l *lab) open(t testing.TB, path string, base *wasm.Image) *wasm.Image {
 	t.Helper()
-	img, err := image.Open(l.engine, path)
+	img, err := image.Open(l.engine, path, base)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,7 +175,7 @@ func (l *lab) load(t testing.TB, p *program) (*wasm.Image, error) {
 	if captured.Changed {
 		t.Error("loading changes the engine's globals")
 	}
-	return l.open(t, path), nil
+	return l.open(t, path, l.base), nil
 }
 
 // A run is one event in a slot, with a store at hand.

@@ -65,7 +65,7 @@ func (w *world) guest(name string) *Guest {
 	if err != nil {
 		w.Fatal(err)
 	}
-	img, err := image.Open(w.engine, filepath.Join(folder, "image"))
+	img, err := image.Open(w.engine, filepath.Join(folder, "image"), nil)
 	if err != nil {
 		w.Fatal(err)
 	}

@@ -66,26 +66,48 @@ func (c *Config) setDefaults() {
 }
 
 const (
-	mapsPerSlot  = 5    // image, growth and rest of a memory; stack and its guard
-	mapsReserved = 4000 // the process's own, and one for each program's image
-	slotSpace    = (4<<30 + 32<<20) + (4<<20 + 320<<10)
-	slotsMost    = 12000
+	mapsPerStack  = 2    // the stack and its guard
+	mapsPerSlot   = 5    // the least: a memory's image, growth and rest, and a stack's
+	mapsPerModule = 4    // of machine code
+	mapsReserved  = 4000 // the process's own
+	slotSpace     = (4<<30 + 32<<20) + (4<<20 + 320<<10)
+	slotsMost     = 12000
 )
 
 // MaxSlots is how many slots this machine can hold with memory bytes for guests: no more than vm.max_map_count leaves maps
-// for, the address space limit leaves room for, and 256 KiB each of memory.
+// for, the address space limit leaves room for, and 256 KiB each of memory. Memories of images with many runs need more maps:
+// where there are none left, Map says so.
 func MaxSlots(memory int64) int {
-	slots := int64(slotsMost)
-	if text, err := os.ReadFile("/proc/sys/vm/max_map_count"); err == nil {
-		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64); err == nil {
-			slots = min(slots, (n-mapsReserved)/mapsPerSlot)
-		}
-	}
+	slots := min(slotsMost, mapsAllowed()/mapsPerSlot)
 	var space unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_AS, &space); err == nil && space.Cur < 1<<47 {
 		slots = min(slots, (int64(space.Cur)-4<<30)/slotSpace)
 	}
 	return int(max(0, min(slots, memory/(256<<10))))
+}
+
+// mapsAllowed is how many maps of the process memories, stacks, images and machine code may take.
+func mapsAllowed() int64 {
+	text, err := os.ReadFile("/proc/sys/vm/max_map_count")
+	n, fault := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil || fault != nil {
+		n = 65530 // the kernel's default
+	}
+	return n - mapsReserved
+}
+
+// ErrMaps says that the process has as many maps as vm.max_map_count lets it have. Slots that are released give theirs back.
+var ErrMaps = errors.New("vm.max_map_count is reached")
+
+// charge takes maps for a memory, beside those that images and machine code have and stacks may need.
+func (e *Engine) charge(maps int64) error {
+	used := e.maps.Add(maps)
+	stacks := mapsPerStack * max(int64(e.inUse.Load()), int64(atomic.LoadUint32((*uint32)(unsafe.Pointer(&e.c.stacks_made)))))
+	if maps > 0 && used+stacks > e.mapsAllowed {
+		e.maps.Add(-maps)
+		return fmt.Errorf("%w: %d are in use", ErrMaps, used+stacks-maps+mapsReserved)
+	}
+	return nil
 }
 
 func machineMemory() int64 {
@@ -111,6 +133,9 @@ type Engine struct {
 	mu    sync.Mutex
 	free  []uint32 // indices of slots that were never handed out or came back
 	inUse atomic.Int32
+
+	maps        atomic.Int64 // of memories, images and machine code
+	mapsAllowed int64
 }
 
 // NewEngine reserves address space for all slots and starts the epoch ticker. Close ends it.
@@ -120,7 +145,7 @@ func NewEngine(config Config) (*Engine, error) {
 		return nil, fmt.Errorf("%w: room for %d instances, at least %d are needed (vm.max_map_count, the address space limit and the memory for programs decide)", ErrTooSmall, config.Slots, MinSlots)
 	}
 	os.Setenv("RUST_BACKTRACE", "0") // else a stack overflow's backtrace costs milliseconds
-	e := &Engine{config: config}
+	e := &Engine{config: config, mapsAllowed: mapsAllowed()}
 	fault := C.aleph_engine_new(C.uint32_t(config.Slots), C.uint64_t(config.Stack), C.uint64_t(config.Tick), C.int64_t(config.Memory),
 		C.bool(config.Discard), C.uint32_t(config.CopyLimit), C.uint32_t(runtime.GOMAXPROCS(0)), &e.c)
 	if fault != nil {
@@ -165,6 +190,9 @@ func (e *Engine) Restores() string {
 func (e *Engine) Slots() int { return len(e.slots) }
 func (e *Engine) InUse() int { return int(e.inUse.Load()) }
 
+// Maps is how many maps of the process memories, images and machine code take now, at most.
+func (e *Engine) Maps() int { return int(e.maps.Load()) }
+
 // Budget is how many bytes memories may still grow by.
 func (e *Engine) Budget() int64 { return atomic.LoadInt64((*int64)(unsafe.Pointer(&e.c.budget))) }
 
@@ -207,6 +235,7 @@ func WAT(text string) ([]byte, error) {
 // A Module is machine code, bound to the host functions. It is used by any number of slots at once and must outlive them.
 type Module struct {
 	c       *C.aleph_module
+	engine  *Engine
 	Imports []Import
 	Exports []Export
 }
@@ -245,6 +274,8 @@ func (e *Engine) Load(path string) (*Module, error) {
 		C.free(unsafe.Pointer(m.c))
 		return nil, err
 	}
+	m.engine = e
+	e.maps.Add(mapsPerModule)
 	m.list()
 	if err := taken(C.aleph_module_bind(m.c)); err != nil {
 		m.Close()
@@ -280,6 +311,7 @@ func (m *Module) Close() {
 		C.aleph_module_delete(m.c)
 		C.free(unsafe.Pointer(m.c))
 		m.c = nil
+		m.engine.maps.Add(-mapsPerModule)
 	}
 }
 

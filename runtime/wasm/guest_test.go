@@ -38,7 +38,7 @@ func TestGuardEdges(t *testing.T) {
 				body := fmt.Sprintf(`(func (export "aleph_handle") (param i32) (`+instruction+`))`, access.offset, int32(access.address))
 				m := load(t, e, module(int(pages), body))
 				s := e.Acquire()
-				if err := s.Map(image(t, int(pages), nil), end); err != nil {
+				if err := s.Map(image(t, e, int(pages), nil), end); err != nil {
 					t.Fatal(err)
 				}
 				s.SetLimits(time.Second, 1024)
@@ -62,14 +62,14 @@ func TestHostRanges(t *testing.T) {
 		"(drop (call $op_wait (i32.const 77)))", "(drop (call $op_take (i32.const 1) (i32.const 0) (i32.const 0)))",
 	} {
 		m := load(t, e, module(1, `(func (export "aleph_handle") (param i32) `+call+`)`))
-		s := slot(t, e, image(t, 1, nil), 2<<16)
+		s := slot(t, e, image(t, e, 1, nil), 2<<16)
 		if status := finish(s, s.Start(m, "aleph_handle", []byte("seven bytes"))); status != Failed || s.Fault().Cause != Violation || !strings.HasPrefix(s.Fault().Message, "abi: ") {
 			t.Errorf("%s: status %d, %v", call, status, s.Fault())
 		}
 	}
 	inside := module(1, `(func (export "aleph_handle") (param i32) (call $respond (i32.const 65536) (i32.const 0))
 	  (drop (memory.grow (i32.const 1))) (call $random (i32.const 65536) (i32.const 65536)) (call $respond (i32.const 131071) (i32.const 1)))`)
-	s := slot(t, e, image(t, 1, nil), 2<<16)
+	s := slot(t, e, image(t, e, 1, nil), 2<<16)
 	if status := finish(s, s.Start(load(t, e, inside), "aleph_handle", nil)); status != Done {
 		t.Errorf("status %d: %v", status, s.Fault())
 	}
@@ -99,7 +99,7 @@ func TestIsolation(t *testing.T) {
 				s := e.Acquire()
 				defer s.Release()
 				s.SetLimits(time.Second, 1024)
-				a, b := image(t, 1, nil), image(t, 1, nil)
+				a, b := image(t, e, 1, nil), image(t, e, 1, nil)
 				for round := range 12 {
 					img := []*Image{a, b}[round%2]
 					if round%3 == 0 || s.Image() == nil {
@@ -147,7 +147,7 @@ func TestGlobalsAndTablesAreFresh(t *testing.T) {
 	 (func (export "aleph_handle") (param i32)
 	  (i32.store (i32.const 0) (global.get $g)) (i32.store (i32.const 4) (ref.is_null (table.get $t (i32.const 1))))
 	  (global.set $g (i32.const 9)) (table.set $t (i32.const 1) (ref.func $f)) (call $respond (i32.const 0) (i32.const 8)))`))
-	s := slot(t, e, image(t, 1, nil), 1<<16)
+	s := slot(t, e, image(t, e, 1, nil), 1<<16)
 	for range 3 {
 		if status := finish(s, s.Start(m, "aleph_handle", nil)); status != Done {
 			t.Fatal(s.Fault())
@@ -161,7 +161,7 @@ func TestGlobalsAndTablesAreFresh(t *testing.T) {
 func TestLimits(t *testing.T) {
 	e := newEngine(t, Config{})
 	run := func(body string, limit uint64) *Slot {
-		s := slot(t, e, image(t, 1, nil), limit)
+		s := slot(t, e, image(t, e, 1, nil), limit)
 		s.SetLimits(20*time.Millisecond, 1000)
 		finish(s, s.Start(load(t, e, module(1, body)), "aleph_handle", nil))
 		return s
@@ -200,7 +200,7 @@ func TestLimits(t *testing.T) {
 	})
 	t.Run("node memory", func(t *testing.T) {
 		before := e.Budget()
-		s := slot(t, e, image(t, 1, nil), 4<<30)
+		s := slot(t, e, image(t, e, 1, nil), 4<<30)
 		m := load(t, e, module(1, `(func (export "aleph_handle") (param i32) (drop (memory.grow (i32.const 65535))) (call $respond (i32.const 0) (i32.const 0)))`))
 		e.setBudget(1 << 20)
 		status := finish(s, s.Start(m, "aleph_handle", nil))
@@ -227,7 +227,7 @@ const sleeper = `(func (export "aleph_handle") (param $n i32) (local $i i32) (lo
 func TestOperations(t *testing.T) {
 	e := newEngine(t, Config{Slots: 64})
 	m := load(t, e, module(1, sleeper))
-	img := image(t, 1, nil)
+	img := image(t, e, 1, nil)
 	var group sync.WaitGroup
 	for range 32 {
 		group.Go(func() {
@@ -290,7 +290,7 @@ func TestTooManyOperations(t *testing.T) {
 	    (call $op_cancel (i32.add (i32.const 257) (local.get $i))) ;; generation 1, index i
 	    (br_if $c (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 1000))))
 	  (call $respond (i32.const 0) (i32.const 4)))`))
-	s := slot(t, e, image(t, 1, nil), 1<<16)
+	s := slot(t, e, image(t, e, 1, nil), 1<<16)
 	if status := finish(s, s.Start(m, "aleph_handle", nil)); status != Done {
 		t.Fatal(s.Fault())
 	}

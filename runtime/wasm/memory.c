@@ -4,11 +4,17 @@
 // memory's pages, so a guest's 32-bit address and static offset cannot leave it. The kernel merges neighbouring
 // inaccessible ranges into one map; a slot in use costs at most three (image, growth, rest) and a stack two.
 //
+// An image is runs of pages in a file over another image, its base: all programs of a language share the pages of the engine's.
+// Each run lies over the base's map and splits it, two maps more for each slot; that is why their number is bounded where
+// images are written, and why Go counts maps. The restore looks a page's bytes up in the views of the two files instead of
+// mapping them once more in the memory's order: that would cost each program in use as many maps again.
+//
 // A restored memory holds, byte for byte, its image. Two ways:
 //   copy     PAGEMAP_SCAN names the pages that were ever written since the image was mapped; each is copied back. The pages
 //            stay resident, so the next request takes no fault on them. And who takes no fault writes no other page: where
 //            the thread's count of faults has not moved during a run, the pages are those of the last scan (a scan costs
-//            1.5 µs, the count 0.3).
+//            1.5 µs and more with the memory's size, the count 0.3). Ranges are copied as they are: to copy a gap between two
+//            would write pages that nobody wrote, a fault and a page each.
 //   discard  MADV_DONTNEED drops every private page: the next request faults on what it touches. For kernels before 6.7.
 // A memory that grew, or wrote more than copy_limit pages, is mapped anew: it keeps nothing resident.
 #define _GNU_SOURCE
@@ -36,6 +42,7 @@ struct scan_arg {
       return_mask;
 };
 #define PAGEMAP_SCAN _IOWR('f', 16, struct scan_arg)
+#define SCAN_REGIONS 64 // a call
 
 #define STACK_GUARD (64u << 10)
 #define STACK_KEEP (64u << 10) // what a stack keeps resident after deep use
@@ -100,65 +107,112 @@ static void uncharge(aleph_slot *s) {
   s->charged = 0;
 }
 
-// aleph_slot_map lays an image into the slot's memory. Returns 0 or errno.
-int aleph_slot_map(aleph_slot *s, int fd, uint64_t offset, const uint8_t *view, uint64_t len, uint64_t size, uint64_t limit) {
-  uint64_t old = s->size;
-  s->image = NULL;
-  s->size = 0;
-  int prot = PROT_READ | PROT_WRITE;
-  if (len && mmap(s->base, len, prot, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd, (off_t)offset) == MAP_FAILED) goto failed;
-  if (size > len && mmap(s->base + len, size - len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
-    goto failed;
-  if (seal(s, size, old)) goto failed;
-  uncharge(s);
-  s->size = size;
-  s->limit = limit;
-  s->image = view;
-  s->image_len = len;
-  s->image_size = size;
-  s->image_fd = fd;
-  s->image_offset = offset;
-  s->dirty = s->remap = s->scanned = false;
-  s->dirty_pages = 0;
-  return 0;
-failed:;
-  int fault = errno;
-  uint64_t most = old > size ? old : size;
-  s->size = seal(s, 0, most) ? most : 0; // the next map tries again
+// lay maps the image's runs over its base's. Returns 0 or errno.
+static int lay(aleph_slot *s, const aleph_image *image) {
+  int fault = image->base ? lay(s, image->base) : 0;
+  for (uint32_t i = 0; !fault && i < image->run_count; i++) {
+    const aleph_run *r = &image->runs[i];
+    if (mmap(s->base + r->start, r->end - r->start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, image->fd,
+             (off_t)r->offset) == MAP_FAILED)
+      fault = errno;
+  }
   return fault;
 }
 
+// aleph_slot_map lays an image into the slot's memory. Returns 0 or errno.
+int aleph_slot_map(aleph_slot *s, const aleph_image *image, uint64_t limit) {
+  uint64_t old = s->size, size = image->size;
+  s->image = image;
+  s->limit = limit;
+  s->scanned = false;
+  s->dirty_pages = s->dirty_len = 0;
+  int fault = 0;
+  if (size && mmap(s->base, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+    fault = errno;
+  if (!fault) fault = lay(s, image);
+  if (!fault) fault = seal(s, size, old);
+  if (fault) {
+    uint64_t most = old > size ? old : size;
+    s->size = seal(s, 0, most) ? most : 0;
+    s->dirty = s->remap = true; // the next restore tries again
+    return fault;
+  }
+  uncharge(s);
+  s->size = size;
+  s->dirty = s->remap = false;
+  return 0;
+}
+
 void aleph_slot_unmap(aleph_slot *s) {
+  free(s->dirty_ranges);
+  s->dirty_ranges = NULL;
+  s->dirty_cap = s->dirty_len = 0;
+  s->scanned = false;
+  s->image = NULL;
   if (seal(s, 0, s->size)) return;
   uncharge(s);
   s->size = 0;
-  s->image = NULL;
   s->dirty = s->remap = false;
 }
 
-static int map_anew(aleph_slot *s) {
-  return aleph_slot_map(s, s->image_fd, s->image_offset, s->image, s->image_len, s->image_size, s->limit);
+static int map_anew(aleph_slot *s) { return aleph_slot_map(s, s->image, s->limit); }
+
+// source finds the image's bytes at an offset of the memory: where they are, NULL for zeros, and up to which offset they lie
+// together.
+static const uint8_t *source(const aleph_image *image, uint64_t at, uint64_t *end) {
+  *end = UINT64_MAX;
+  for (; image; image = image->base) {
+    uint32_t low = 0, high = image->run_count; // the first run that ends behind at
+    while (low < high) {
+      uint32_t mid = (low + high) / 2;
+      if (image->runs[mid].end <= at)
+        low = mid + 1;
+      else
+        high = mid;
+    }
+    if (low == image->run_count) continue;
+    const aleph_run *r = &image->runs[low];
+    if (r->start <= at) {
+      if (r->end < *end) *end = r->end;
+      return image->view + r->offset + (at - r->start);
+    }
+    if (r->start < *end) *end = r->start;
+  }
+  return NULL;
 }
 
-// copy_pages makes [start, end) of the memory the image's.
-static void copy_pages(aleph_slot *s, uint64_t start, uint64_t end) {
-  uint64_t imaged = start >= s->image_len ? start : end < s->image_len ? end : s->image_len;
-  memcpy(s->base + start, s->image + start, imaged - start);
-  memset(s->base + imaged, 0, end - imaged);
+static void copy_range(aleph_slot *s, const aleph_range *r) {
+  if (r->source)
+    memcpy(s->base + r->start, r->source, r->end - r->start);
+  else
+    memset(s->base + r->start, 0, r->end - r->start);
+}
+
+// remember keeps a range for the next restores; false: there is no room.
+static bool remember(aleph_slot *s, aleph_range r) {
+  if (s->dirty_len == s->dirty_cap) {
+    uint32_t cap = s->dirty_cap ? 2 * s->dirty_cap : 16;
+    aleph_range *more = realloc(s->dirty_ranges, cap * sizeof *more);
+    if (!more) return false;
+    s->dirty_ranges = more;
+    s->dirty_cap = cap;
+  }
+  s->dirty_ranges[s->dirty_len++] = r;
+  return true;
 }
 
 // copy_back restores the written pages; false if the slot is better mapped anew.
 static bool copy_back(aleph_slot *s) {
   if (s->scanned && !s->faulted) {
-    for (uint32_t i = 0; i < s->dirty_len; i++) copy_pages(s, s->dirty_ranges[i].start, s->dirty_ranges[i].end);
+    for (uint32_t i = 0; i < s->dirty_len; i++) copy_range(s, &s->dirty_ranges[i]);
     return true;
   }
-  struct scan_region regions[ALEPH_RANGES];
+  struct scan_region regions[SCAN_REGIONS];
   struct scan_arg arg = {
       .size = sizeof arg,
       .end = (uint64_t)s->base + s->size,
       .vec = (uint64_t)regions,
-      .vec_len = ALEPH_RANGES,
+      .vec_len = SCAN_REGIONS,
       .category_inverted = SCAN_FILE | SCAN_PFNZERO,
       .category_mask = SCAN_FILE | SCAN_PFNZERO,
       .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED,
@@ -175,12 +229,14 @@ static bool copy_back(aleph_slot *s) {
       uint64_t start = regions[i].start - (uint64_t)s->base, end = regions[i].end - (uint64_t)s->base;
       s->dirty_pages += (uint32_t)((end - start) / ALEPH_PAGE);
       if (s->dirty_pages > s->engine->copy_limit) return false;
-      if (s->dirty_len < ALEPH_RANGES) {
-        s->dirty_ranges[s->dirty_len++] = (aleph_range){start, end};
-      } else {
-        s->scanned = false; // more ranges than are remembered
+      while (start < end) {
+        uint64_t until;
+        aleph_range r = {.start = start, .source = source(s->image, start, &until)};
+        r.end = until < end ? until : end;
+        copy_range(s, &r);
+        s->scanned = remember(s, r) && s->scanned;
+        start = r.end;
       }
-      copy_pages(s, start, end);
     }
     if (arg.walk_end <= from) return false;
     from = arg.walk_end;
@@ -192,7 +248,8 @@ static bool copy_back(aleph_slot *s) {
 // aleph_slot_restore makes the memory its image again. Returns 0 or errno.
 int aleph_slot_restore(aleph_slot *s) {
   if (!s->dirty) return 0;
-  if (s->remap || s->size != s->image_size) return map_anew(s);
+  if (!s->image) return EINVAL; // nothing was mapped since the last release, which failed
+  if (s->remap || s->size != s->image->size) return map_anew(s);
   if (s->engine->pagemap < 0) {
     if (madvise(s->base, s->size, MADV_DONTNEED)) return map_anew(s);
   } else if (!copy_back(s)) {

@@ -30,11 +30,27 @@ typedef struct {
   uint8_t *result;  // malloc'ed by the host, freed with the ticket
 } aleph_op;
 
-#define ALEPH_RANGES 32 // of written pages that are remembered; a memory with more is scanned each time
-
+// A written range of a memory, and where its bytes are in the image; NULL: they are zeros.
 typedef struct {
   uint64_t start, end; // offsets in the memory
+  const uint8_t *source;
 } aleph_range;
+
+// A part of a memory that is in an image's file.
+typedef struct {
+  uint64_t start, end; // offsets in the memory, multiples of the page size
+  uint64_t offset;     // of its first byte in the file, a multiple of the page size
+} aleph_run;
+
+// An image: runs over a base. What is in no run is the base's, where there is none zeros.
+typedef struct aleph_image {
+  const struct aleph_image *base; // outlives this
+  int fd;
+  const uint8_t *view;  // of the whole file, read-only
+  uint64_t size;        // the memory's
+  uint32_t run_count;
+  aleph_run *runs;      // sorted; they do not touch
+} aleph_image;
 
 typedef struct aleph_engine aleph_engine;
 
@@ -57,18 +73,14 @@ typedef struct {
   uint8_t *base;
   uint64_t size;             // bytes, a multiple of 64 KiB
   uint64_t limit;            // what size may grow to
-  const uint8_t *image;      // read-only view of the image, NULL: no image is mapped
-  uint64_t image_len;        // bytes of base mapped from the image, a multiple of the page size
-  uint64_t image_size;       // the memory's size in the image
-  int image_fd;
-  uint64_t image_offset;
+  const aleph_image *image;  // what is mapped, NULL: nothing
   bool dirty;                // a guest ran since the last restore
   bool remap;                // it cannot be restored in place
   bool scanned;              // dirty_ranges are all pages written since the image was mapped, but for those of faulted runs
   bool faulted;              // a run since the last scan may have written others
   uint32_t dirty_pages;      // pages copied back by the last restore
-  uint32_t dirty_len;
-  aleph_range dirty_ranges[ALEPH_RANGES];
+  uint32_t dirty_len, dirty_cap;
+  aleph_range *dirty_ranges; // malloc'ed; no more than copy_limit
 
   // The run.
   wasmtime_store_t *store;
@@ -158,7 +170,7 @@ char *aleph_take_error(wasmtime_error_t *);
 void aleph_memory_creators(aleph_engine *, wasm_config_t *);
 char *aleph_memory_reserve(aleph_engine *);
 void aleph_memory_release(aleph_engine *);
-int aleph_slot_map(aleph_slot *, int fd, uint64_t offset, const uint8_t *view, uint64_t len, uint64_t size, uint64_t limit);
+int aleph_slot_map(aleph_slot *, const aleph_image *, uint64_t limit);
 void aleph_slot_unmap(aleph_slot *);
 int aleph_slot_restore(aleph_slot *);
 extern __thread aleph_slot *aleph_current_slot; // whose memory the instance being made takes

@@ -8,57 +8,13 @@ import "C"
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
-	"os"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
-
-// An Image is a memory's content in a file, mapped read-only. Slots that hold it share its pages.
-type Image struct {
-	file   *os.File
-	offset int64
-	view   []byte
-	size   uint64
-}
-
-// MapImage maps length bytes at offset of the file (multiples of 4096) as the beginning of a memory of size bytes (a
-// multiple of 64 KiB); what follows is zero. It owns the file from here on, error or not.
-func MapImage(file *os.File, offset, length int64, size uint64) (*Image, error) {
-	if offset%4096 != 0 || length%4096 != 0 || size%65536 != 0 || length < 0 || uint64(length) > size || size > 1<<32 {
-		file.Close()
-		return nil, fmt.Errorf("an image of %d bytes at %d for a memory of %d bytes", length, offset, size)
-	}
-	img := &Image{file: file, offset: offset, size: size}
-	if length > 0 {
-		view, err := unix.Mmap(int(file.Fd()), offset, int(length), unix.PROT_READ, unix.MAP_SHARED)
-		if err != nil {
-			file.Close()
-			return nil, fmt.Errorf("mapping an image: %w", err)
-		}
-		img.view = view
-	}
-	return img, nil
-}
-
-// Size is the memory's size in bytes.
-func (img *Image) Size() uint64 { return img.size }
-
-// Bytes is the image without its trailing zeros, until Close. It must not be written.
-func (img *Image) Bytes() []byte { return img.view }
-
-// Close unmaps the image. No slot may hold it.
-func (img *Image) Close() error {
-	var err error
-	if img.view != nil {
-		err = unix.Munmap(img.view)
-	}
-	return errors.Join(err, img.file.Close())
-}
 
 // Status is how a run goes on.
 type Status int
@@ -97,6 +53,7 @@ type Slot struct {
 	engine *Engine
 	index  uint32
 	image  *Image
+	maps   int64 // charged to the engine
 }
 
 // Acquire hands out a slot, or nil if all are in use. Its memory holds nothing until Map.
@@ -115,7 +72,8 @@ func (e *Engine) Acquire() *Slot {
 // Release unmaps the slot's memory and gives it back. Nothing may run in it.
 func (s *Slot) Release() {
 	C.aleph_slot_unmap(s.c)
-	s.image = nil
+	s.engine.maps.Add(-s.maps)
+	s.image, s.maps = nil, 0
 	s.engine.mu.Lock()
 	s.engine.free = append(s.engine.free, s.index)
 	s.engine.mu.Unlock()
@@ -128,10 +86,15 @@ func (s *Slot) dispose() {
 	s.c.log, s.c.fault_message = nil, nil
 }
 
-// Map lays the image into the slot's memory, which may grow to limit bytes.
+// Map lays the image into the slot's memory, which may grow to limit bytes. The error wraps ErrMaps where the process has no
+// maps left for it.
 func (s *Slot) Map(img *Image, limit uint64) error {
-	limit = max(min(limit, 1<<32), img.size)
-	if e := C.aleph_slot_map(s.c, C.int(img.file.Fd()), C.uint64_t(img.offset), bytesOf(img.view), C.uint64_t(len(img.view)), C.uint64_t(img.size), C.uint64_t(limit)); e != 0 {
+	if err := s.engine.charge(img.maps - s.maps); err != nil {
+		return err
+	}
+	s.maps = img.maps
+	limit = max(min(limit, 1<<32), img.Size())
+	if e := C.aleph_slot_map(s.c, img.c, C.uint64_t(limit)); e != 0 {
 		return fmt.Errorf("mapping a memory: %w", unix.Errno(e))
 	}
 	s.image = img
@@ -356,3 +319,11 @@ func (s *Slot) TableFuncs(name string) ([]uintptr, error) {
 
 // Knows says whether the guest still has that operation outstanding.
 func (s *Slot) Knows(ticket uint32) bool { return C.aleph_op_find(s.c, C.uint32_t(ticket)) != nil }
+
+// restore is for tests: what the next Start does first.
+func (s *Slot) restore() error {
+	if e := C.aleph_slot_restore(s.c); e != 0 {
+		return unix.Errno(e)
+	}
+	return nil
+}

@@ -50,20 +50,10 @@ func load(t testing.TB, e *Engine, wat string) *Module {
 	return m
 }
 
-// image writes content as the beginning of a memory of pages × 64 KiB.
-func image(t testing.TB, pages int, content []byte) *Image {
+// image is content as the beginning of a memory of pages × 64 KiB.
+func image(t testing.TB, e *Engine, pages int, content []byte) *Image {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "image")
-	padded := make([]byte, (len(content)+4095)/4096*4096)
-	copy(padded, content)
-	if err := os.WriteFile(path, padded, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := MapImage(file, 0, int64(len(padded)), uint64(pages)<<16)
+	img, err := e.MemoryImage(content, uint64(pages)<<16)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +105,7 @@ func TestEcho(t *testing.T) {
 		t.Run(fmt.Sprintf("discard=%v", discard), func(t *testing.T) {
 			e := newEngine(t, Config{Discard: discard})
 			m := load(t, e, module(1, echo))
-			s := slot(t, e, image(t, 1, []byte("image")), 1<<16)
+			s := slot(t, e, image(t, e, 1, []byte("image")), 1<<16)
 			for i := range 3 {
 				event := fmt.Appendf(nil, "event %d", i)
 				if status := run(s, m, event); status != Done {
@@ -136,7 +126,7 @@ func TestEcho(t *testing.T) {
 func BenchmarkEcho(b *testing.B) {
 	e := newEngine(b, Config{})
 	m := load(b, e, module(1, echo))
-	s := slot(b, e, image(b, 1, []byte("image")), 1<<16)
+	s := slot(b, e, image(b, e, 1, []byte("image")), 1<<16)
 	event := make([]byte, 300)
 	b.ReportAllocs()
 	for b.Loop() {
