@@ -5,7 +5,8 @@
 // called for longest loses it first. Two things are shared out here:
 //
 // Instances. A guest that holds one already cannot take the last ones: Reserve of them are for guests that hold none. Guests
-// with one Share, as the versions of a program have, count as one. So a flood of one program never shuts out the others.
+// with one Share, as the versions of a program have, count as one. So a flood of one program never shuts out the others. Where
+// images have many runs, the maps of the process can end before the slots do: then, too, what was idle for longest goes.
 //
 // Processors. At most Procs guests run at once; others wait, a queue for each guest, and the queues take turns. A guest that
 // runs on yields every few milliseconds and goes behind.
@@ -139,11 +140,7 @@ func (g *Guest) Acquire() (*Instance, error) {
 	i, err := p.take()
 	p.mu.Unlock()
 	if err == nil {
-		if err = i.Map(g.spec.Image, g.spec.Memory); err != nil {
-			p.mu.Lock()
-			p.giveBack(i)
-			p.mu.Unlock()
-		}
+		err = p.mapped(i, g)
 	}
 	if err != nil {
 		p.mu.Lock()
@@ -155,6 +152,30 @@ func (g *Guest) Acquire() (*Instance, error) {
 	i.guest, i.cold = g, true
 	i.SetLimits(g.spec.CPU, g.spec.Log)
 	return i, nil
+}
+
+// mapped lays the guest's image into the instance's memory. Where the process has no maps left for it, idle instances give
+// theirs. If it fails, the instance is given back.
+func (p *Pool) mapped(i *Instance, g *Guest) error {
+	for {
+		err := i.Map(g.spec.Image, g.spec.Memory)
+		if err == nil {
+			return nil
+		}
+		p.mu.Lock()
+		maps := errors.Is(err, wasm.ErrMaps)
+		if maps && p.idle.first != nil {
+			p.evict(p.idle.first)
+			p.mu.Unlock()
+			continue
+		}
+		p.giveBack(i)
+		p.mu.Unlock()
+		if maps {
+			return ErrNoCapacity
+		}
+		return err
+	}
 }
 
 // Cold says that the memory was mapped for this run: no earlier one left its pages.

@@ -24,7 +24,11 @@ type world struct {
 }
 
 func newWorld(t testing.TB, slots int, config Config) *world {
-	e, err := wasm.NewEngine(wasm.Config{Slots: slots})
+	return newWorldOn(t, wasm.Config{Slots: slots}, config)
+}
+
+func newWorldOn(t testing.TB, on wasm.Config, config Config) *world {
+	e, err := wasm.NewEngine(on)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,9 @@ type Config struct {
 	Discard bool
 	// CopyLimit is the number of written pages up to which a memory is restored in place. The default is 512 (2 MiB).
 	CopyLimit int
+	// Maps is how many maps of the process memories, stacks, images and machine code may take. The default is what
+	// vm.max_map_count leaves.
+	Maps int
 }
 
 func (c *Config) setDefaults() {
@@ -63,6 +66,9 @@ func (c *Config) setDefaults() {
 	if c.CopyLimit <= 0 {
 		c.CopyLimit = 512
 	}
+	if c.Maps <= 0 {
+		c.Maps = mapsAllowed()
+	}
 }
 
 const (
@@ -78,7 +84,7 @@ const (
 // for, the address space limit leaves room for, and 256 KiB each of memory. Memories of images with many runs need more maps:
 // where there are none left, Map says so.
 func MaxSlots(memory int64) int {
-	slots := min(slotsMost, mapsAllowed()/mapsPerSlot)
+	slots := int64(min(slotsMost, mapsAllowed()/mapsPerSlot))
 	var space unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_AS, &space); err == nil && space.Cur < 1<<47 {
 		slots = min(slots, (int64(space.Cur)-4<<30)/slotSpace)
@@ -87,9 +93,9 @@ func MaxSlots(memory int64) int {
 }
 
 // mapsAllowed is how many maps of the process memories, stacks, images and machine code may take.
-func mapsAllowed() int64 {
+func mapsAllowed() int {
 	text, err := os.ReadFile("/proc/sys/vm/max_map_count")
-	n, fault := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	n, fault := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || fault != nil {
 		n = 65530 // the kernel's default
 	}
@@ -103,7 +109,7 @@ var ErrMaps = errors.New("vm.max_map_count is reached")
 func (e *Engine) charge(maps int64) error {
 	used := e.maps.Add(maps)
 	stacks := mapsPerStack * max(int64(e.inUse.Load()), int64(atomic.LoadUint32((*uint32)(unsafe.Pointer(&e.c.stacks_made)))))
-	if maps > 0 && used+stacks > e.mapsAllowed {
+	if maps > 0 && used+stacks > int64(e.config.Maps) {
 		e.maps.Add(-maps)
 		return fmt.Errorf("%w: %d are in use", ErrMaps, used+stacks-maps+mapsReserved)
 	}
@@ -134,8 +140,7 @@ type Engine struct {
 	free  []uint32 // indices of slots that were never handed out or came back
 	inUse atomic.Int32
 
-	maps        atomic.Int64 // of memories, images and machine code
-	mapsAllowed int64
+	maps atomic.Int64 // of memories, images and machine code
 }
 
 // NewEngine reserves address space for all slots and starts the epoch ticker. Close ends it.
@@ -145,7 +150,7 @@ func NewEngine(config Config) (*Engine, error) {
 		return nil, fmt.Errorf("%w: room for %d instances, at least %d are needed (vm.max_map_count, the address space limit and the memory for programs decide)", ErrTooSmall, config.Slots, MinSlots)
 	}
 	os.Setenv("RUST_BACKTRACE", "0") // else a stack overflow's backtrace costs milliseconds
-	e := &Engine{config: config, mapsAllowed: mapsAllowed()}
+	e := &Engine{config: config}
 	fault := C.aleph_engine_new(C.uint32_t(config.Slots), C.uint64_t(config.Stack), C.uint64_t(config.Tick), C.int64_t(config.Memory),
 		C.bool(config.Discard), C.uint32_t(config.CopyLimit), C.uint32_t(runtime.GOMAXPROCS(0)), &e.c)
 	if fault != nil {

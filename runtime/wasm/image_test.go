@@ -137,7 +137,7 @@ func TestMaps(t *testing.T) {
 	base := image(t, e, 1, []byte("base"))
 	img := over(t, e, base, 1<<16, random, [2]uint64{1, 2}, [2]uint64{4, 5}, [2]uint64{9, 10})
 	before := e.Maps()
-	e.mapsAllowed = int64(before) + 3*(9+mapsPerStack)
+	e.config.Maps = before + 3*(9+mapsPerStack)
 	var held []*Slot
 	for range 3 {
 		s := e.Acquire()
