@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/abi"
+	"github.com/aleph-edge/aleph-edge/egress"
 	"github.com/aleph-edge/aleph-edge/kv"
 	"github.com/aleph-edge/aleph-edge/logs"
 	"github.com/aleph-edge/aleph-edge/programs"
@@ -30,6 +31,7 @@ import (
 type Config struct {
 	NodeID string
 	Stores func(program string) kv.Store
+	Egress *egress.Client
 	Meter  *usage.Meter
 	Logs   *logs.Logs
 	Log    *slog.Logger // the node's own
@@ -50,6 +52,7 @@ type Dispatcher struct {
 // attached is what the dispatcher keeps of a version that is served.
 type attached struct {
 	store      kv.Store
+	egress     *egress.Program
 	account    *usage.Account
 	deployment *usage.Deployment
 }
@@ -60,7 +63,7 @@ func (d *Dispatcher) Attach(p *programs.Program, v *programs.Version) (any, erro
 	if err != nil {
 		return nil, err
 	}
-	return &attached{d.config.Stores(p.ID), account, &usage.Deployment{Program: p.ID, CodeRef: v.CodeRef, Owner: p.Owner, Node: d.config.NodeID, VCPUs: 1}}, nil
+	return &attached{d.config.Stores(p.ID), d.config.Egress.Program(p.ID), account, &usage.Deployment{Program: p.ID, CodeRef: v.CodeRef, Owner: p.Owner, Node: d.config.NodeID, VCPUs: 1}}, nil
 }
 
 // New makes a dispatcher.

@@ -17,6 +17,7 @@ import (
 type operations struct {
 	wake    chan struct{}     // one token: complete has something
 	running map[uint32]func() // by ticket: what cancels it
+	fetches *fetches          // outbound requests; nil: there were none
 
 	mu        sync.Mutex
 	complete  []completion
@@ -28,10 +29,12 @@ type operations struct {
 type completion struct {
 	ticket uint32
 	result []byte
+	fetch  *fetch // instead: there is something for its reader
 }
 
 // perform begins what the guest started, and hands it what is complete.
 func (inv *Invocation) perform() {
+	inv.reviewFetches()
 	inv.instance.Started(inv.start)
 	inv.deliver()
 }
@@ -46,6 +49,10 @@ func (inv *Invocation) deliver() {
 	inv.complete = nil
 	inv.mu.Unlock()
 	for _, c := range complete {
+		if c.fetch != nil {
+			inv.fetchNews(c.fetch)
+			continue
+		}
 		if c.ticket == bodyTicket {
 			inv.bodyRead()
 			continue
@@ -64,6 +71,9 @@ func (inv *Invocation) start(op wasm.Operation) {
 	case abi.OpSleep:
 	case abi.OpBodyRead, abi.OpReplyStart, abi.OpReplyWrite:
 		inv.startStream(op)
+		return
+	case abi.OpFetch, abi.OpFetchRead, abi.OpFetchWrite, abi.OpFetchClose:
+		inv.startFetch(op)
 		return
 	default:
 		inv.startStore(op)
@@ -194,12 +204,19 @@ func (inv *Invocation) keep(ticket uint32, cancel func()) {
 
 // completed hands a result to the invocation's goroutine, from any other.
 func (inv *Invocation) completed(ticket uint32, result []byte) {
+	inv.tell(completion{ticket: ticket, result: result})
+}
+
+// fetched says, from any goroutine, that there is something for the reader of a fetch.
+func (inv *Invocation) fetched(f *fetch) { inv.tell(completion{fetch: f}) }
+
+func (inv *Invocation) tell(c completion) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
 	if inv.ended {
 		return
 	}
-	inv.complete = append(inv.complete, completion{ticket, result})
+	inv.complete = append(inv.complete, c)
 	select {
 	case inv.wake <- struct{}{}:
 	default:
@@ -241,6 +258,7 @@ func (inv *Invocation) beside(op wasm.Operation, run func(context.Context) []byt
 
 // finishOperations lets go of what is still under way. Writes that have begun end as they will.
 func (inv *Invocation) finishOperations() {
+	inv.finishFetches()
 	if inv.running == nil && inv.body == nil {
 		return
 	}

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/aleph-edge/aleph-edge/abi"
+	"github.com/aleph-edge/aleph-edge/egress"
 	"github.com/aleph-edge/aleph-edge/kv"
 	"github.com/aleph-edge/aleph-edge/logs"
 	"github.com/aleph-edge/aleph-edge/programs"
@@ -36,6 +37,11 @@ type world struct {
 
 func newWorld(t testing.TB, slots int) *world {
 	t.Helper()
+	return newWorldWith(t, slots, egress.Config{})
+}
+
+func newWorldWith(t testing.TB, slots int, outside egress.Config) *world {
+	t.Helper()
 	w := &world{TB: t, folder: t.TempDir()}
 	must := func(err error) {
 		t.Helper()
@@ -53,7 +59,8 @@ func newWorld(t testing.TB, slots int) *world {
 	engine, err := wasm.NewEngine(wasm.Config{Slots: slots})
 	must(err)
 	w.pool = pool.New(engine, pool.Config{Procs: 2})
-	w.dispatcher = New(Config{NodeID: "node", Meter: w.meter, Logs: w.logs, Log: slog.New(slog.DiscardHandler),
+	client := egress.New(outside)
+	w.dispatcher = New(Config{NodeID: "node", Egress: client, Meter: w.meter, Logs: w.logs, Log: slog.New(slog.DiscardHandler),
 		Stores: func(program string) kv.Store { return w.db.Store(program, kv.Quota{}) }})
 	w.registry, err = programs.Open(programs.Config{DB: w.db, Engine: engine, Pool: w.pool, Folder: filepath.Join(w.folder, "images"),
 		CodePath: func(hash string) string { return filepath.Join(w.folder, hash) },
@@ -61,6 +68,7 @@ func newWorld(t testing.TB, slots int) *world {
 	must(err)
 	t.Cleanup(func() {
 		w.dispatcher.Close()
+		client.Close()
 		err := w.registry.Close()
 		w.pool.Close()
 		if err := errors.Join(err, engine.Close(), w.meter.Close(), w.logs.Close(), w.db.Close()); err != nil {
@@ -73,6 +81,12 @@ func newWorld(t testing.TB, slots int) *world {
 // deploy deploys a module given as text.
 func (w *world) deploy(id, text string) *programs.Program {
 	w.Helper()
+	return w.deployVersion(id, text, programs.Version{Memory: 16})
+}
+
+// deployVersion deploys one with what the version says of memory (MiB) and network.
+func (w *world) deployVersion(id, text string, v programs.Version) *programs.Program {
+	w.Helper()
 	code, err := wasm.WAT(text)
 	if err != nil {
 		w.Fatal(err)
@@ -80,8 +94,8 @@ func (w *world) deploy(id, text string) *programs.Program {
 	if err := os.WriteFile(filepath.Join(w.folder, id+"-code"), code, 0o600); err != nil {
 		w.Fatal(err)
 	}
-	change, err := w.registry.Prepare(context.Background(), programs.Deployment{ID: id, Name: id, Owner: "0x01",
-		Version: programs.Version{CodeRef: "code", CodeHash: id + "-code", Encoding: "plain", Entrypoint: "f.wasm", Runtime: "wasm", Memory: 16, Timeout: 10, Created: time.Now()}})
+	v.CodeRef, v.CodeHash, v.Encoding, v.Entrypoint, v.Runtime, v.Timeout, v.Created = "code", id+"-code", "plain", "f.wasm", "wasm", 10, time.Now()
+	change, err := w.registry.Prepare(context.Background(), programs.Deployment{ID: id, Name: id, Owner: "0x01", Version: v})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -106,4 +120,14 @@ func (w *world) run(p *programs.Program, body string) (string, *Error) {
 		return "", failed
 	}
 	return string(reply.Body), nil
+}
+
+// records are the program's last, oldest first.
+func (w *world) records(id string) []usage.Record {
+	w.Helper()
+	account, err := w.meter.Program(id)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return account.Records(100)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aleph-edge/aleph-edge/egress"
 	"github.com/aleph-edge/aleph-edge/logs"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
 )
@@ -29,12 +30,17 @@ type Config struct {
 	Allow []string
 	// Open lets any account deploy on an address that is not a loopback address.
 	Open bool
+	// AllowEgress says what programs may reach beside the public internet: IP addresses, blocks of them (CIDR), hosts, each but a
+	// block with a port or without one, or "all". The default is nothing.
+	AllowEgress []string
 	// Grace is how long requests under way may take when the node stops. The default is 10 s.
 	Grace time.Duration
 	// Log is the node's own log. The default is to drop it.
 	Log *slog.Logger
 	// LogSink gets what programs log. The default is none.
 	LogSink func(program string, entry logs.Entry)
+
+	allowEgress egress.Allow
 }
 
 // An Error is a fault in the configuration or the machine, with what to do about it.
@@ -92,6 +98,11 @@ func (c *Config) validate() error {
 	if c.Open && len(c.Allow) > 0 {
 		fault("--open and --allow-account contradict each other", "give one of them")
 	}
+	allow, errs := egress.ParseAllow(c.AllowEgress)
+	for _, err := range errs {
+		fault("--allow-egress "+err.Error(), "give addresses, blocks (10.0.0.0/8), hosts or host:port, separated by commas; or all")
+	}
+	c.allowEgress = allow
 	if c.Memory < 0 || c.MaxBody < 0 || c.Instances < 0 || c.Grace < 0 {
 		fault("--memory, --max-body, --instances and --grace must not be negative", "")
 	}

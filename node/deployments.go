@@ -31,7 +31,7 @@ func (d *deployments) Prepare(ctx context.Context, m network.Deployment) (networ
 		ID: m.Program, Name: name, Description: description, Owner: m.Owner, CodeRef: codeRef,
 		Version: programs.Version{CodeRef: m.CodeRef, CodeHash: m.CodeHash, Encoding: string(m.Content.Code.Encoding),
 			Entrypoint: m.Content.Code.Entrypoint, Runtime: m.Content.Runtime.Ref, Memory: m.Content.Resources.Memory,
-			Timeout: m.Content.Resources.Seconds, Variables: variables, Message: m.Message, Created: time.Now().UTC()}})
+			Timeout: m.Content.Resources.Seconds, Variables: variables, NoInternet: !m.Content.Environment.Internet, Message: m.Message, Created: time.Now().UTC()}})
 	var fault *programs.BuildError
 	if errors.As(err, &fault) {
 		hint := fault.Hint
@@ -69,6 +69,7 @@ func (d *deployments) Remove(_ context.Context, id string) (network.Change, erro
 
 // drop drops a forgotten program's data and log. What it used stays.
 func (n *Node) drop(id string) {
+	n.egress.Remove(id)
 	err := errors.Join(n.db.DropStore(id), n.logs.Remove(id), n.meter.Remove(id))
 	if err != nil {
 		n.config.Log.Error("what a forgotten program had is not all dropped; the next start tries again", "program", id, "error", err)

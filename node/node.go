@@ -21,6 +21,7 @@ import (
 
 	"github.com/aleph-edge/aleph-edge/abi"
 	"github.com/aleph-edge/aleph-edge/api"
+	"github.com/aleph-edge/aleph-edge/egress"
 	"github.com/aleph-edge/aleph-edge/host"
 	"github.com/aleph-edge/aleph-edge/kv"
 	"github.com/aleph-edge/aleph-edge/logs"
@@ -47,6 +48,7 @@ type Node struct {
 	engine     *wasm.Engine
 	pool       *pool.Pool
 	registry   *programs.Registry
+	egress     *egress.Client
 	dispatcher *host.Dispatcher
 	trigger    *triggers.Trigger
 	network    *network.Node
@@ -102,7 +104,8 @@ func Open(config Config) (_ *Node, err error) {
 		return nil, &Error{err.Error(), "raise vm.max_map_count (sysctl) or the address space limit (ulimit -v), or give programs more with --memory"}
 	}
 	n.pool = pool.New(n.engine, pool.Config{Procs: runtime.GOMAXPROCS(0), Slots: max(1, n.engine.Slots()-programs.BuildSlots())})
-	n.dispatcher = host.New(host.Config{NodeID: n.id, Meter: n.meter, Logs: n.logs, Log: config.Log,
+	n.egress = egress.New(egress.Config{Allow: config.allowEgress})
+	n.dispatcher = host.New(host.Config{NodeID: n.id, Egress: n.egress, Meter: n.meter, Logs: n.logs, Log: config.Log,
 		Stores: func(program string) kv.Store { return n.db.Store(program, kv.Quota{}) }})
 	if n.registry, err = programs.Open(programs.Config{DB: n.db, Engine: n.engine, Pool: n.pool, Folder: filepath.Join(config.Data, "images"),
 		CodePath:  func(hash string) string { return filepath.Join(config.Data, "blobs", hash) },
@@ -193,6 +196,9 @@ func (n *Node) close() error {
 	if n.dispatcher != nil {
 		n.dispatcher.Close()
 	}
+	if n.egress != nil {
+		n.egress.Close()
+	}
 	if n.trigger != nil {
 		errs = append(errs, n.trigger.Close())
 	}
@@ -255,6 +261,7 @@ func (n *Node) Counters() map[string]int64 {
 		"heap_bytes":         int64(memory.HeapAlloc),
 		"stack_bytes":        int64(memory.StackInuse),
 		"operations_waiting": int64(n.dispatcher.Operations()),
+		"connections_out":    int64(n.egress.Connections()),
 	}
 	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
 		counters["descriptors"] = int64(len(entries))

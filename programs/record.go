@@ -26,7 +26,8 @@ type Version struct {
 	Memory     int               `json:"memory"`  // MiB
 	Timeout    int               `json:"timeout"` // seconds
 	Variables  map[string]string `json:"variables,omitempty"`
-	Message    string            `json:"message"` // the message that asked for it
+	NoInternet bool              `json:"no_internet,omitempty"` // it may make no outbound requests
+	Message    string            `json:"message"`               // the message that asked for it
 	Created    time.Time         `json:"created"`
 }
 

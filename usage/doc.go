@@ -12,7 +12,12 @@
 //	cpu_ms        time on a CPU, in milliseconds
 //	wall_ms       time from the start to the end, in milliseconds
 //	egress_bytes  bytes of responses and of the requests that the program sent out
+//	fetches       requests that the program sent out; each that a redirect asked for is one
+//	inbound_bytes bytes of the answers to them
 //	store_ops     reads and writes of the program's store
+//
+// Of a request that a program sends out, and of its answer, the bytes of method, URL, headers and body are counted, not those of
+// TLS and framing.
 //
 // Totals are sums of integers (nanoseconds, bytes, bytes x nanoseconds), wide enough never to wrap or round, so they equal the
 // sum of the records. In JSON they are exact decimals.

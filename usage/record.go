@@ -30,7 +30,9 @@ type Record struct {
 	MemoryPeak    uint64 // bytes
 	RequestBytes  uint64
 	ResponseBytes uint64
-	OutboundBytes uint64 // of the requests that the program sent out
+	Fetches       uint64 // requests that the program sent out, those of redirects too
+	OutboundBytes uint64 // of them
+	InboundBytes  uint64 // of their answers
 	StoreReads    uint64
 	StoreWrites   uint64
 	StoreBytes    uint64 // of keys and values, read and written
@@ -88,6 +90,9 @@ func (r Record) MarshalJSON() ([]byte, error) {
 		RequestBytes  uint64      `json:"request_bytes"`
 		ResponseBytes uint64      `json:"response_bytes"`
 		EgressBytes   uint64      `json:"egress_bytes"`
+		Fetches       uint64      `json:"fetches"`
+		OutboundBytes uint64      `json:"outbound_bytes"`
+		InboundBytes  uint64      `json:"inbound_bytes"`
 		StoreReads    uint64      `json:"store_reads"`
 		StoreWrites   uint64      `json:"store_writes"`
 		StoreBytes    uint64      `json:"store_bytes"`
@@ -99,7 +104,7 @@ func (r Record) MarshalJSON() ([]byte, error) {
 	}{
 		hex.EncodeToString(r.Invocation[:]), r.Deployment, r.Trigger, r.Attempt, r.Queued, r.Started, r.Ended, r.Cold,
 		nanoseconds(r.Init), nanoseconds(r.Wall), nanoseconds(r.CPU), r.MemoryLimit, r.MemoryPeak, r.RequestBytes,
-		r.ResponseBytes, r.EgressBytes(), r.StoreReads, r.StoreWrites, r.StoreBytes, r.LogBytes, r.Status, r.ErrorClass,
+		r.ResponseBytes, r.EgressBytes(), r.Fetches, r.OutboundBytes, r.InboundBytes, r.StoreReads, r.StoreWrites, r.StoreBytes, r.LogBytes, r.Status, r.ErrorClass,
 		r.memoryTime().gbSeconds(), ComputeUnits(r.Deployment.VCPUs, r.MemoryLimit),
 	})
 }

@@ -18,6 +18,10 @@ type Totals struct {
 	Wall        Uint128 // nanoseconds: 10,000 waiting guests would fill 64 bits in three weeks
 	EgressBytes uint64
 	StoreOps    uint64
+
+	// Since format 2.
+	Fetches      uint64
+	InboundBytes uint64
 }
 
 // Add adds a record.
@@ -31,6 +35,8 @@ func (t *Totals) Add(r *Record) {
 	t.Wall.add(Uint128{Lo: nanoseconds(r.Wall)})
 	t.EgressBytes += r.EgressBytes()
 	t.StoreOps += r.StoreOps()
+	t.Fetches += r.Fetches
+	t.InboundBytes += r.InboundBytes
 }
 
 // Report is a program's usage as it is answered over HTTP (docs/http.md). Its decimals are exact.
@@ -41,6 +47,8 @@ type Report struct {
 	CPUMillis   json.Number `json:"cpu_ms"`
 	WallMillis  json.Number `json:"wall_ms"`
 	EgressBytes uint64      `json:"egress_bytes"`
+	Fetches     uint64      `json:"fetches"`
+	Inbound     uint64      `json:"inbound_bytes"`
 	StoreOps    uint64      `json:"store_ops"`
 	Records     []Record    `json:"records,omitzero"` // oldest first; nil where none were asked for
 }
@@ -48,12 +56,16 @@ type Report struct {
 func (t *Totals) report() Report {
 	return Report{
 		Invocations: t.Invocations, Errors: t.Errors, GBSeconds: t.MemoryTime.gbSeconds(), CPUMillis: t.CPU.millis(),
-		WallMillis: t.Wall.millis(), EgressBytes: t.EgressBytes, StoreOps: t.StoreOps,
+		WallMillis: t.Wall.millis(), EgressBytes: t.EgressBytes, Fetches: t.Fetches, Inbound: t.InboundBytes, StoreOps: t.StoreOps,
 	}
 }
 
-// The stored form: a byte for the format, then the fields of Totals in their order, as little-endian 64-bit numbers.
-const totalsFormat = 1
+// The stored form: a byte for the format, then the fields of Totals in their order, as little-endian 64-bit numbers. Format 1
+// ends before the last two, which are then 0.
+const (
+	totalsFormat = 2
+	sinceFormat2 = 2 * 8 // bytes
+)
 
 func (t *Totals) encode() []byte {
 	b, err := binary.Append([]byte{totalsFormat}, binary.LittleEndian, t)
@@ -64,7 +76,9 @@ func (t *Totals) encode() []byte {
 }
 
 func (t *Totals) decode(b []byte) error {
-	if len(b) != 1+binary.Size(t) || b[0] != totalsFormat {
+	if size := binary.Size(t); len(b) == 1+size-sinceFormat2 && b[0] == 1 {
+		b = append(append([]byte{totalsFormat}, b[1:]...), make([]byte, sinceFormat2)...)
+	} else if len(b) != 1+size || b[0] != totalsFormat {
 		return fmt.Errorf("totals: %d bytes that are not of format %d", len(b), totalsFormat)
 	}
 	_, err := binary.Decode(b[1:], binary.LittleEndian, t)

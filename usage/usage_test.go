@@ -60,7 +60,7 @@ func record(i uint64) *Record {
 	r := &Record{
 		Deployment: deployed, Trigger: Trigger{Type: "http"}, Attempt: 1, Status: 200,
 		Wall: time.Duration(1_000_003 * (i%89 + 1)), CPU: time.Duration(999_983 * (i%97 + 1)),
-		MemoryLimit: (i%8 + 1) << 27, ResponseBytes: i % 1009, OutboundBytes: i % 13, StoreReads: i % 3, StoreWrites: i % 5,
+		MemoryLimit: (i%8 + 1) << 27, ResponseBytes: i % 1009, Fetches: i % 2, OutboundBytes: i % 13, InboundBytes: i % 11, StoreReads: i % 3, StoreWrites: i % 5,
 	}
 	if i%7 == 0 {
 		r.ErrorClass = "exception"
@@ -70,13 +70,15 @@ func record(i uint64) *Record {
 
 // sum is what the totals of the records 0 to n-1 must be, by other means than Totals has.
 func sum(n uint64) Report {
-	var errs, egress, ops, memory, cpu, wall uint64 // memory in 128 MiB x ns
+	var errs, egress, fetches, inbound, ops, memory, cpu, wall uint64 // memory in 128 MiB x ns
 	for i := range n {
 		r := record(i)
 		if r.ErrorClass != "" {
 			errs++
 		}
 		egress += r.ResponseBytes + r.OutboundBytes
+		fetches += r.Fetches
+		inbound += r.InboundBytes
 		ops += r.StoreReads + r.StoreWrites
 		cpu += uint64(r.CPU)
 		wall += uint64(r.Wall)
@@ -87,7 +89,7 @@ func sum(n uint64) Report {
 		return json.Number(strings.TrimSuffix(strings.TrimRight(ratio.FloatString(60), "0"), "."))
 	}
 	return Report{Invocations: n, Errors: errs, GBSeconds: exact(memory, 8e9), CPUMillis: exact(cpu, 1e6), WallMillis: exact(wall, 1e6),
-		EgressBytes: egress, StoreOps: ops}
+		EgressBytes: egress, Fetches: fetches, Inbound: inbound, StoreOps: ops}
 }
 
 // TestConcurrent: totals are the sum of the records, from many goroutines, while they are flushed, and after a restart.
@@ -241,26 +243,38 @@ func TestJSON(t *testing.T) {
 	m := openMeter(t, openDB(t, ""), Options{})
 	a := account(t, m, "p")
 	empty, err := json.Marshal(a.Report(1))
-	if want := `{"invocations":0,"errors":0,"gb_seconds":0,"cpu_ms":0,"wall_ms":0,"egress_bytes":0,"store_ops":0,"records":[]}`; err != nil || string(empty) != want {
+	if want := `{"invocations":0,"errors":0,"gb_seconds":0,"cpu_ms":0,"wall_ms":0,"egress_bytes":0,"fetches":0,"inbound_bytes":0,"store_ops":0,"records":[]}`; err != nil || string(empty) != want {
 		t.Errorf("%s, %v, want %s", empty, err, want)
 	}
 	a.Add(&Record{
 		Invocation: [16]byte{0xab, 15: 1}, Deployment: deployed, Trigger: Trigger{"schedule", "nightly"}, Attempt: 2, Status: 504,
 		Cold: true, ErrorClass: "timeout", Queued: 1795338470418000001, Started: 1795338470418000002, Ended: 1795338470420500002,
 		Init: 12345, Wall: 2500000, CPU: 1000001, MemoryLimit: 128 << 20, MemoryPeak: 70000, RequestBytes: 1, ResponseBytes: 20,
-		OutboundBytes: 300, StoreReads: 4, StoreWrites: 5, StoreBytes: 6, LogBytes: 7,
+		Fetches: 8, OutboundBytes: 300, InboundBytes: 90, StoreReads: 4, StoreWrites: 5, StoreBytes: 6, LogBytes: 7,
 	})
-	want := `{"invocations":1,"errors":1,"gb_seconds":0.0003125,"cpu_ms":1.000001,"wall_ms":2.5,"egress_bytes":320,"store_ops":9`
+	want := `{"invocations":1,"errors":1,"gb_seconds":0.0003125,"cpu_ms":1.000001,"wall_ms":2.5,"egress_bytes":320,"fetches":8,"inbound_bytes":90,"store_ops":9`
 	if got, err := json.Marshal(a.Report(0)); err != nil || string(got) != want+"}" {
 		t.Errorf("%s, %v, want %s}", got, err, want)
 	}
 	want += `,"records":[{"invocation_id":"ab000000000000000000000000000001","program":"p","code_ref":"c","owner":"0xA","node":"n",` +
 		`"trigger":{"type":"schedule","id":"nightly"},"attempt":2,"queued":1795338470418000001,"started":1795338470418000002,` +
 		`"ended":1795338470420500002,"cold":true,"init_ns":12345,"wall_ns":2500000,"cpu_ns":1000001,"memory_limit":134217728,` +
-		`"memory_peak":70000,"request_bytes":1,"response_bytes":20,"egress_bytes":320,"store_reads":4,"store_writes":5,` +
+		`"memory_peak":70000,"request_bytes":1,"response_bytes":20,"egress_bytes":320,"fetches":8,"outbound_bytes":300,"inbound_bytes":90,"store_reads":4,"store_writes":5,` +
 		`"store_bytes":6,"log_bytes":7,"status":504,"error_class":"timeout","gb_seconds":0.0003125,"compute_units":1}]}`
 	if got, err := json.Marshal(a.Report(5)); err != nil || string(got) != want {
 		t.Errorf("%s, %v, want %s", got, err, want)
+	}
+}
+
+// TestFormat1 reads totals that were stored before requests were counted.
+func TestFormat1(t *testing.T) {
+	stored := Totals{Invocations: 7, StoreOps: 9}
+	b := stored.encode()
+	b = b[:len(b)-sinceFormat2]
+	b[0] = 1
+	var totals Totals
+	if err := totals.decode(b); err != nil || totals != stored {
+		t.Errorf("%+v, %v", totals, err)
 	}
 }
 

@@ -39,6 +39,7 @@ On a loopback address any account may deploy. On another address the node must b
 	f.IntVar(&body, "max-body", 10, "`MiB` that the body of a request to a program may have")
 	f.StringArrayVar(&config.Allow, "allow-account", nil, "an `address` that may deploy (repeatable)")
 	f.BoolVar(&config.Open, "open", false, "let any account deploy, also on an address that others can reach")
+	f.StringSliceVar(&config.AllowEgress, "allow-egress", nil, "an `address`, block, host or host:port that programs may reach though it is not public, or all (repeatable)")
 	f.DurationVar(&config.Grace, "grace", 0, "how long requests under way may take when the node stops (default: 10s)")
 	return cmd
 }

@@ -204,6 +204,7 @@ func (a *app) usageCommand() *cobra.Command {
 			t.row("CPU time", millis(usage.CPUMillis))
 			t.row("Wall time", millis(usage.WallMillis))
 			t.row("Egress", byteSize(usage.EgressBytes))
+			t.row("Outbound requests", fmt.Sprintf("%d, %s in their answers", usage.Fetches, byteSize(usage.Inbound)))
 			t.row("Store operations", strconv.FormatInt(usage.StoreOps, 10))
 			return t.flush()
 		},

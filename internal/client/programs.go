@@ -73,6 +73,8 @@ type Usage struct {
 	CPUMillis   float64           `json:"cpu_ms"`
 	WallMillis  float64           `json:"wall_ms"`
 	EgressBytes int64             `json:"egress_bytes"`
+	Fetches     int64             `json:"fetches"`
+	Inbound     int64             `json:"inbound_bytes"`
 	StoreOps    int64             `json:"store_ops"`
 	Records     []json.RawMessage `json:"records,omitzero"` // the last invocations; nil if not asked for
 }
