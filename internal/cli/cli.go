@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aleph-edge/aleph-edge/internal/bundle"
 	"github.com/aleph-edge/aleph-edge/internal/client"
 	"github.com/aleph-edge/aleph-edge/network"
 )
@@ -208,6 +209,7 @@ func (a *app) say(kind, text string) {
 func hintFor(err error) string {
 	var (
 		told        hinted
+		unpackable  *bundle.Error
 		rejected    *network.Rejection
 		refused     *client.Error
 		unreachable *client.UnreachableError
@@ -215,6 +217,8 @@ func hintFor(err error) string {
 	switch {
 	case errors.As(err, &told):
 		return told.hint
+	case errors.As(err, &unpackable):
+		return unpackable.Hint
 	case errors.As(err, &rejected):
 		return rejected.Hint
 	case errors.As(err, &refused):

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/aleph-edge/aleph-edge/internal/bundle"
 	"github.com/aleph-edge/aleph-edge/internal/client"
 	"github.com/aleph-edge/aleph-edge/network"
 )
@@ -38,8 +39,11 @@ func (a *app) deployCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "deploy --name NAME --file FILE",
 		Short: "Deploy a function, or a new version of it",
-		Long: `Deploy a function. FILE is a source file, a folder or a .zip; a folder or zip starts with main of its package.json,
-or with index.js, function.js or main.js.
+		Long: `Deploy a function. FILE is a source file, a folder or a .zip. A folder or zip starts with main of its package.json, or
+with index.js, function.js or main.js; in Python with main.py, app.py, function.py or handler.py.
+
+The packages in a Python folder's requirements.txt, or in [project] of its pyproject.toml, are fetched by uv, or else by
+pip, and deployed with it. They must be Python alone; one with native code is refused by name, with what to use instead.
 
 If this account has a program of that name, it is updated: the id, the URL and the stored data stay, requests go on, and
 flags that are left out keep what it has. With --new it is another program of the same name.
@@ -47,6 +51,7 @@ flags that are left out keep what it has. With --new it is another program of th
 The program is ready when the command ends. A program that cannot start is not deployed, and the error says why.`,
 		Example: `  aleph program deploy --name hello-world --runtime nodejs16 --memory 128 --timeout 10 --file ./function.js
   aleph program deploy --name api --file ./api --entrypoint server.mjs --env GREETING=hello --env LANG=en
+  aleph program deploy --name shop --file ./shop --runtime python3.13 --entrypoint main:app
   ID=$(aleph program deploy --name api --file ./api --json | jq -r .item_hash)`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -67,12 +72,12 @@ The program is ready when the command ends. A program that cannot start is not d
 func (f *deployFlags) register(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.name, "name", "n", "", "the program's `name`")
 	flags.StringVarP(&f.file, "file", "f", "", "the code: a source `file`, a folder or a .zip")
-	flags.StringVar(&f.runtime, "runtime", "", "the `runtime`, as nodejs16 (default: nodejs20 for JavaScript)")
+	flags.StringVar(&f.runtime, "runtime", "", "the `runtime`, as nodejs16 (default: "+bundle.JavaScript.DefaultRuntime()+" for JavaScript, "+bundle.Python.DefaultRuntime()+" for Python)")
 	flags.IntVar(&f.memory, "memory", defaultMemory, "memory limit in `MiB`, up to 1024")
 	flags.IntVar(&f.timeout, "timeout", defaultTimeout, "time limit of one call in `seconds`, up to 60")
 	flags.StringArrayVar(&f.env, "env", nil, "a public variable `K=V`; repeat for more. Given, they replace the program's; \"\" removes them")
 	flags.StringVar(&f.description, "description", "", "what the program is for")
-	flags.StringVar(&f.entrypoint, "entrypoint", "", "the `file` in the folder or zip to start from")
+	flags.StringVar(&f.entrypoint, "entrypoint", "", "`what` to start: a file in the folder or zip, as server.mjs, or an object in a module, as main:app")
 	flags.StringVar(&f.id, "id", "", "update the program with this `ID`, not the one of that name")
 	flags.BoolVar(&f.another, "new", false, "make another program, even if one has this name")
 	flags.BoolVar(&f.asJSON, "json", false, `print {"item_hash","endpoint"}`)
@@ -84,7 +89,7 @@ func (a *app) deploy(ctx context.Context, f deployFlags, given *pflag.FlagSet) e
 	if err != nil {
 		return err
 	}
-	code, err := readCode(f.file, f.entrypoint)
+	source, err := bundle.Read(f.file, f.entrypoint, f.runtime)
 	if err != nil {
 		return err
 	}
@@ -106,10 +111,18 @@ func (a *app) deploy(ctx context.Context, f deployFlags, given *pflag.FlagSet) e
 		return err
 	}
 	wanted := stateOf(existing)
-	wanted.apply(f, given, variables, code)
+	wanted.apply(f, given, variables, source.Language)
 	if wanted.runtime == "" {
 		return usagef("--runtime is required: %s does not tell it", f.file)
 	}
+	if runsAs := bundle.RunsAs(wanted.runtime); runsAs != "" {
+		a.say("note", wanted.runtime+" runs as "+runsAs)
+	}
+	code, err := source.Pack(ctx, wanted.runtime, bundle.Reporter{Note: func(text string) { a.say("note", text) }, Progress: a.progress})
+	if err != nil {
+		return err
+	}
+	wanted.encoding, wanted.entrypoint = code.Encoding, code.Entrypoint
 	d := deployment{client: c, key: owner.Key(), code: code, progress: a.progress}
 	if existing == nil {
 		id, err := d.publish(ctx, wanted, "")
@@ -187,8 +200,8 @@ func stateOf(p *client.Program) state {
 	}
 }
 
-// apply changes what the flags say. How the code is packed and started always follows the code.
-func (s *state) apply(f deployFlags, given *pflag.FlagSet, variables map[string]string, code code) {
+// apply changes what the flags say. The runtime of a program that is now in another language is not kept.
+func (s *state) apply(f deployFlags, given *pflag.FlagSet, variables map[string]string, language bundle.Language) {
 	if f.name != "" {
 		s.name = f.name
 	}
@@ -207,10 +220,9 @@ func (s *state) apply(f deployFlags, given *pflag.FlagSet, variables map[string]
 	switch {
 	case f.runtime != "":
 		s.runtime = f.runtime
-	case s.runtime == "":
-		s.runtime = code.runtime()
+	case language != bundle.Unknown && language != bundle.LanguageOf(s.runtime):
+		s.runtime = language.DefaultRuntime()
 	}
-	s.encoding, s.entrypoint = code.encoding, code.entrypoint
 }
 
 // difference names what differs between two states.
@@ -239,7 +251,7 @@ func (s *state) difference(other state) []string {
 type deployment struct {
 	client   *client.Client
 	key      *ecdsa.PrivateKey
-	code     code
+	code     *bundle.Bundle
 	progress func(string) func()
 }
 
@@ -250,7 +262,7 @@ type deployment struct {
 func (d *deployment) update(ctx context.Context, existing *client.Program, wanted state) ([]string, error) {
 	served := stateOf(existing)
 	changed := served.difference(wanted)
-	newCode := existing.Active().CodeHash != d.code.hash()
+	newCode := existing.Active().CodeHash != d.code.Hash()
 	switch {
 	case !newCode && len(changed) == 0:
 		return nil, nil
@@ -286,13 +298,13 @@ func (d *deployment) store(ctx context.Context, ref string) (string, error) {
 	}
 	defer d.progress(what)()
 	message, err := network.Sign(d.key, network.TypeStore, network.Store{
-		Address: network.Address(d.key), ItemType: network.ItemStorage, ItemHash: d.code.hash(),
+		Address: network.Address(d.key), ItemType: network.ItemStorage, ItemHash: d.code.Hash(),
 		Time: network.UnixSeconds(time.Now()), Ref: ref,
 	}, network.Options{})
 	if err != nil {
 		return "", err
 	}
-	return message.ItemHash, d.client.Upload(ctx, message, d.code.name, d.code.bytes)
+	return message.ItemHash, d.client.Upload(ctx, message, d.code.Name, d.code.Bytes)
 }
 
 // program publishes the PROGRAM that runs the code of a STORE and gives its item hash.

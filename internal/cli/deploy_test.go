@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/aleph-edge/aleph-edge/internal/bundle"
 	"github.com/aleph-edge/aleph-edge/internal/client"
 )
 
@@ -28,10 +29,10 @@ func TestApply(t *testing.T) {
 		Name: "api", Description: "old", Runtime: "nodejs18", Memory: 256, Timeout: 20,
 		Variables: map[string]string{"A": "1"}, Encoding: "plain", Entrypoint: "function.js",
 	}
-	plain := code{encoding: "plain", entrypoint: "function.js"}
+	plain := bundle.Bundle{Encoding: "plain", Entrypoint: "function.js"}
 	for _, test := range []struct {
 		flags string
-		code  code
+		code  bundle.Bundle
 		want  string // the names of what differs
 	}{
 		{"", plain, ""},
@@ -41,8 +42,8 @@ func TestApply(t *testing.T) {
 		{"--env=A=1", plain, ""},
 		{"--env=B=1", plain, "variables"},
 		{"--env=", plain, "variables"},
-		{"", code{encoding: "zip", entrypoint: "function.js"}, "entrypoint"},
-		{"", code{encoding: "plain", entrypoint: "handler.mjs"}, "entrypoint"},
+		{"", bundle.Bundle{Encoding: "zip", Entrypoint: "function.js"}, "entrypoint"},
+		{"", bundle.Bundle{Encoding: "plain", Entrypoint: "handler.mjs"}, "entrypoint"},
 	} {
 		f, given := parseFlags(t, strings.Fields(test.flags)...)
 		variables, err := parseVariables(f.env)
@@ -50,7 +51,8 @@ func TestApply(t *testing.T) {
 			t.Fatal(err)
 		}
 		wanted := stateOf(existing)
-		wanted.apply(f, given, variables, test.code)
+		wanted.apply(f, given, variables, bundle.JavaScript)
+		wanted.encoding, wanted.entrypoint = test.code.Encoding, test.code.Entrypoint
 		served := stateOf(existing)
 		if got := strings.Join(served.difference(wanted), " "); got != test.want {
 			t.Errorf("%s: changes %q, want %q", test.flags, got, test.want)
@@ -73,8 +75,33 @@ func parseFlags(t *testing.T, args ...string) (deployFlags, *pflag.FlagSet) {
 func TestApplyToNew(t *testing.T) {
 	f, given := parseFlags(t, "--name=a", "--env=K=V")
 	got := stateOf(nil)
-	got.apply(f, given, map[string]string{"K": "V"}, code{encoding: "plain", entrypoint: "f.cjs"})
-	if got.name != "a" || got.runtime != "nodejs20" || got.memory != 128 || got.timeout != 10 || got.variables["K"] != "V" || got.entrypoint != "f.cjs" {
+	got.apply(f, given, map[string]string{"K": "V"}, bundle.JavaScript)
+	if got.name != "a" || got.runtime != "nodejs20" || got.memory != 128 || got.timeout != 10 || got.variables["K"] != "V" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// TestApplyRuntime checks which runtime a program gets, by what it had, what its code is and what is asked for.
+func TestApplyRuntime(t *testing.T) {
+	for _, test := range []struct {
+		had      string
+		language bundle.Language
+		flag     string
+		want     string
+	}{
+		{"", bundle.Python, "", "python3.11"},
+		{"", bundle.Unknown, "", ""},
+		{"", bundle.Unknown, "wasm", "wasm"},
+		{"python3.9", bundle.Python, "", "python3.9"},
+		{"python3.9", bundle.Python, "python3.13", "python3.13"},
+		{"nodejs16", bundle.Python, "", "python3.11"}, // another language
+		{"wasm", bundle.Unknown, "", "wasm"},
+	} {
+		f, given := parseFlags(t, "--runtime="+test.flag)
+		s := state{runtime: test.had}
+		s.apply(f, given, nil, test.language)
+		if s.runtime != test.want {
+			t.Errorf("%+v: got %s", test, s.runtime)
+		}
 	}
 }
