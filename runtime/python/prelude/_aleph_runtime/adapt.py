@@ -1,0 +1,50 @@
+"""What libraries are told that they would not find out: run when they are imported."""
+
+import contextvars
+import importlib.abc
+import sys
+
+
+def _anyio(module):
+    """anyio runs in threads what would block: here it runs at once."""
+    from .loop import inline
+
+    async def run_sync_in_worker_thread(cls, func, args, abandon_on_cancel=False, limiter=None):
+        context = contextvars.copy_context()
+        context.run(module.sniffio.current_async_library_cvar.set, None) if hasattr(module, "sniffio") else None
+        return context.run(inline, func, *args)
+
+    module.AsyncIOBackend.run_sync_in_worker_thread = classmethod(run_sync_in_worker_thread)
+
+
+_ADAPTED = {"anyio._backends._asyncio": _anyio}
+
+
+class _Loader(importlib.abc.Loader):
+    def __init__(self, loader, adapt):
+        self._loader = loader
+        self._adapt = adapt
+
+    def create_module(self, spec):
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module):
+        self._loader.exec_module(module)
+        self._adapt(module)
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        adapt = _ADAPTED.get(name)
+        if adapt is None:
+            return None
+        for finder in sys.meta_path:
+            if finder is not self and (spec := finder.find_spec(name, path, target)) is not None:
+                if spec.loader is not None:
+                    spec.loader = _Loader(spec.loader, adapt)
+                return spec
+        return None
+
+
+def install():
+    sys.meta_path.insert(0, _Finder())

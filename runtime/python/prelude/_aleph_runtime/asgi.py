@@ -1,0 +1,182 @@
+"""ASGI 3.0: http with streaming both ways, lifespan before the image is taken, and the network's aleph.message."""
+
+import asyncio
+import json
+from urllib.parse import unquote_to_bytes
+
+from . import reply, request
+from .operations import BODY_READ, Operation
+from .stream import Stream
+
+_VERSION = {"version": "3.0", "spec_version": "2.4"}
+
+
+class Lifespan:
+    """The application's start, once, before the image is taken. Its shutdown never comes: images do not end."""
+
+    def __init__(self, app, loop):
+        self.app = app
+        self.loop = loop
+        self.state = {}
+        self.task = None
+
+    def start(self):
+        """Runs the startup. Raises what it raises, or RuntimeError with what it says failed."""
+        self._done = self.loop.create_future()
+        self.task = self.loop.create_task(self._run())
+        failed = self.loop.run_until_complete(self._done)
+        if self.task.done():
+            self.task = None
+        if failed is not None:
+            raise failed
+
+    async def _run(self):
+        asked = False
+
+        async def receive():
+            nonlocal asked
+            if asked:
+                await self.loop.create_future()
+            asked = True
+            return {"type": "lifespan.startup"}
+
+        def settle(failed=None):
+            if not self._done.done():
+                self._done.set_result(failed)
+
+        async def send(message):
+            if message["type"] == "lifespan.startup.complete":
+                settle()
+            elif message["type"] == "lifespan.startup.failed":
+                settle(RuntimeError(message.get("message") or "the application's startup failed"))
+
+        try:
+            await self.app({"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}, receive, send)
+        except Exception as error:
+            # An application that does not know lifespan raises at once; what fails after it asked for the startup is a fault.
+            settle(error if asked else None)
+        settle()
+
+
+def scope(event, state):
+    headers = [[name.encode("latin-1"), value.encode("latin-1")] for name, value in event["headers"]]
+    fields = dict(event["headers"])
+    scheme = "https" if fields.get("x-forwarded-proto", "").lower() == "https" else "http"
+    host, port = fields.get("host", ""), None
+    name, colon, digits = host.rpartition(":")
+    if colon and digits.isdecimal():
+        host, port = name, int(digits)
+    elif host:
+        port = 443 if scheme == "https" else 80
+    client = fields.get("x-forwarded-for", "").partition(",")[0].strip()
+    path = event["path"]
+    raw = path.encode("latin-1", "replace")
+    return {
+        "type": "http", "asgi": dict(_VERSION), "http_version": "1.1", "method": event["method"], "scheme": scheme,
+        "path": unquote_to_bytes(raw).decode("utf-8", "replace") if "%" in path else path, "raw_path": raw,
+        "query_string": event["query"].encode("latin-1", "replace"), "root_path": "", "headers": headers,
+        "client": (client, 0) if client else None, "server": (host.strip("[]"), port) if host else None,
+        "state": state.copy(), "extensions": {},
+    }
+
+
+class _Call:
+    """One request's receive and send."""
+
+    def __init__(self, event, loop):
+        self.loop = loop
+        self.body = event["body"] or b""
+        self.follows = event["body_follows"]
+        self.given = False
+        self.over = loop.create_future()
+        self.stream = Stream()
+
+    async def receive(self):
+        if self.follows:
+            return await self._read()
+        if not self.given:
+            self.given = True
+            return {"type": "http.request", "body": self.body, "more_body": False}
+        await asyncio.shield(self.over)
+        return {"type": "http.disconnect"}
+
+    async def _read(self):
+        read = self.loop.create_future()
+        operation = Operation(BODY_READ, request.READ_REQUEST, lambda _: read.done() or read.set_result(None))
+        try:
+            await read
+        except asyncio.CancelledError:
+            operation.cancel()
+            raise
+        try:
+            data, end = request.read_fields(operation)
+        except request.BodyError:
+            self.follows, self.given = False, True
+            return {"type": "http.disconnect"}
+        if end:
+            self.follows, self.given = False, True
+        return {"type": "http.request", "body": data, "more_body": not end}
+
+    async def send(self, message):
+        kind = message["type"]
+        stream = self.stream
+        if kind == "http.response.body":
+            if not stream.started:
+                raise RuntimeError("ASGI: http.response.body was sent before http.response.start")
+            if stream.finished:
+                raise RuntimeError("ASGI: http.response.body was sent after the response was complete")
+            if stream.write(message.get("body", b"")):
+                await stream.drain(self.loop)
+            if not message.get("more_body", False):
+                stream.finish()
+                if not self.over.done():
+                    self.over.set_result(None)
+        elif kind == "http.response.start":
+            if stream.started:
+                raise RuntimeError("ASGI: http.response.start was sent twice")
+            status = message["status"]
+            if not reply.is_status(status):
+                raise reply.InvalidReply(f"the application's status is {status!r}; it must be from 200 to 599")
+            stream.start(int(status), [reply.header(name, value) for name, value in message.get("headers", ())])
+        else:
+            raise RuntimeError(f"ASGI: a message of type {kind!r} was sent, where http.response.start or http.response.body was expected")
+
+
+def call(app, event, loop, state):
+    """Answers a request."""
+    request_call = _Call(event, loop)
+    loop.run_until_complete(app(scope(event, state), request_call.receive, request_call.send))
+    stream = request_call.stream
+    if not stream.finished:
+        raise reply.InvalidReply("the ASGI application returned without sending a response" if not stream.started
+                                 else "the ASGI application returned before its response was complete")
+    if stream.streaming:
+        stream.close()
+
+
+def call_event(app, event, loop):
+    """Gives the application an event that is no request, as the network's runtime does. Answers with what it sends back."""
+    body = event["body"] or b""
+    try:
+        message = json.loads(body) if body else None
+    except ValueError:
+        message = body
+    kind = "aleph.message" if event["kind"] == 2 else f"aleph.{request.KINDS.get(event['kind'], 'event')}"
+    sent = []
+
+    async def receive():
+        return {"type": kind, "body": message, "more_body": False}
+
+    async def send(answer):
+        sent.append(answer)
+
+    async def run():
+        result = await app({"type": kind, "asgi": dict(_VERSION), "body": message}, receive, send)
+        if hasattr(result, "__await__"):  # as the SDK's AlephApp does
+            await result
+
+    loop.run_until_complete(run())
+    answer = sent[0] if sent else None
+    if isinstance(answer, dict) and answer.get("type", "").startswith("aleph."):
+        answer = answer.get("body", answer.get("content"))
+    reply.send(answer)

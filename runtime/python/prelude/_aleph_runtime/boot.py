@@ -1,0 +1,156 @@
+"""The engine's entry: init() once per engine, load() once per program, handle() once per event."""
+
+import asyncio
+import gc
+import inspect
+import os
+import sys
+
+import _aleph
+
+# What functions commonly import is in the engine's image, which all programs share.
+import abc, base64, bisect, calendar, collections, collections.abc, contextlib, contextvars, copy, csv, dataclasses, datetime  # noqa: E401,F401
+import decimal, email.message, email.parser, email.utils, enum, errno, fractions, functools, gzip, hashlib, heapq, hmac, html  # noqa: E401,F401
+import http, http.client, http.cookies, importlib.metadata, importlib.resources, inspect, io, ipaddress, itertools, json, linecache  # noqa: E401,F401
+import locale, logging, logging.config, math, mimetypes, numbers, operator, pathlib, pickle, pkgutil, platform, pprint, queue  # noqa: E401,F401
+import random, re, secrets, select, selectors, shutil, signal, socket, ssl, statistics, string, struct, tempfile, textwrap  # noqa: E401,F401
+import threading, time, traceback, types, typing, unicodedata, urllib.error, urllib.parse, urllib.request, uuid, warnings  # noqa: E401,F401
+import weakref, zipfile, zlib, zoneinfo  # noqa: E401,F401
+
+from . import adapt, asgi, encode, errors, log, loop as loops, program, reply, request, wsgi
+
+_loop = None  # the one on which async handlers and applications run
+_handle = None  # of the program: takes an event and answers
+_flush = ()
+
+
+def init():
+    """Prepares the interpreter for any program."""
+    global _flush, _loop
+    _flush = log.install()
+    loops.install()
+    adapt.install()
+    sys.excepthook = errors.hook
+    os.environ.setdefault("HOME", "/tmp")
+    _loop = loops.Loop()
+    asyncio.set_event_loop(_loop)
+
+
+def load(entrypoint, variables, memory):
+    """Imports the program and prepares its handler. Answers with the error if there is one."""
+    global _handle
+    os.environ.update(variables)
+    sys.argv = [entrypoint or "main.py"]
+    try:
+        place, name = program.parse(entrypoint)
+        module, place = program.load(place)
+        handler, name = program.find(module, name, place)
+        kind, arguments = program.kind(handler, name)
+        started = None
+        if kind == "asgi2":
+            handler = _two_calls(handler)
+        if kind.startswith("asgi"):
+            started = asgi.Lifespan(handler, _loop)
+            started.start()
+        _handle = _MAKERS[kind](handler, arguments, started)
+        _warm_up(module, handler)
+        pending = loops.pending(_loop, (started.task,) if started else ())
+        if pending:
+            raise RuntimeError(f"{pending}: what runs cannot be kept until the first request; start it in the handler")
+    except program.NoHandler as error:
+        reply.fail(reply.NO_HANDLER, str(error))
+    except BaseException as error:
+        errors.fail(error, reply.LOAD_EXCEPTION)
+    _flush_streams()
+
+
+def _warm_up(module, handler):
+    warmup = module.__dict__.get("warmup")
+    if callable(warmup) and warmup is not handler:
+        result = warmup()
+        if inspect.isawaitable(result):
+            async def wait():
+                return await result
+            _loop.run_until_complete(wait())
+
+
+def _flush_streams():
+    for flush in _flush:
+        flush()
+
+
+def handle(event):
+    """Answers an event."""
+    try:
+        _handle(event)
+    except BaseException as error:
+        errors.fail(error)
+    _flush_streams()
+
+
+def _two_calls(application):
+    """An application of ASGI 2 as one of ASGI 3."""
+    async def app(scope, receive, send):
+        await application(scope)(receive, send)
+    return app
+
+
+# One function for each kind of handler, with no more in it than an event needs.
+
+def _plain(handler, arguments, _):
+    make_request, make_context, is_dict, keys = request.request, request.context, dict, reply._KEYS
+    json_bytes, JSON, answer, send = encode.json_bytes, reply.JSON, _aleph.reply, reply.send
+
+    if arguments == 1:
+        def handle(event):
+            result = handler(make_request(event))
+            if type(result) is is_dict and not result.keys() <= keys:
+                try:
+                    body = json_bytes(result)
+                except (TypeError, ValueError):
+                    return send(result)
+                return answer(200, JSON, body)
+            send(result)
+    else:
+        invoke = _invoke(handler, arguments)
+
+        def handle(event):
+            send(invoke(event))
+    return handle
+
+
+def _invoke(handler, arguments):
+    make_request, make_context = request.request, request.context
+    if arguments == 2:
+        return lambda event: handler(make_request(event), make_context(event))
+    if arguments == "context":
+        return lambda event: handler(make_request(event), context=make_context(event))
+    if arguments == 0:
+        return lambda event: handler()
+    return lambda event: handler(make_request(event))
+
+
+def _async(handler, arguments, _):
+    invoke, run = _invoke(handler, arguments), _loop.run_until_complete
+
+    def handle(event):
+        reply.send(run(invoke(event)))
+    return handle
+
+
+def _asgi(app, _, lifespan):
+    def handle(event):
+        if event["kind"] == 0:
+            asgi.call(app, event, _loop, lifespan.state)
+        else:
+            asgi.call_event(app, event, _loop)
+    return handle
+
+
+def _wsgi(app, _, __):
+    def handle(event):
+        wsgi.call(app, event)
+    return handle
+
+
+_MAKERS = {"plain": _plain, "async": _async, "asgi": _asgi, "asgi2": _asgi, "wsgi": _wsgi}

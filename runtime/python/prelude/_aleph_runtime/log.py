@@ -1,0 +1,76 @@
+"""print, logging and warnings to the program's log.
+
+Standard output is the level info, standard error the level error; the C library hands both to the log by lines. logging's
+root has a handler that keeps the records' levels; basicConfig replaces it as usual, and a StreamHandler on standard output
+or error keeps the levels, too.
+"""
+
+import logging
+import sys
+import warnings
+
+import _aleph
+
+DEBUG, INFO, WARNING, ERROR = range(4)
+
+
+def _level(record):
+    number = record.levelno
+    return DEBUG if number < logging.INFO else INFO if number < logging.WARNING else WARNING if number < logging.ERROR else ERROR
+
+
+class LogHandler(logging.Handler):
+    """A handler that writes to the program's log."""
+
+    def emit(self, record):
+        try:
+            _aleph.log(_level(record), self.format(record))
+        except Exception:
+            self.handleError(record)
+
+
+def install():
+    streams = []
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            continue
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        setattr(sys, f"__{name}__", stream)
+        streams.append(stream)
+    flush = [stream.flush for stream in streams]
+
+    root = logging.getLogger()
+    handler = LogHandler()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.lastResort = LogHandler(logging.WARNING)
+    logging.raiseExceptions = True
+
+    basic_config = logging.basicConfig
+
+    def basicConfig(**kwargs):
+        root.removeHandler(handler)
+        basic_config(**kwargs)
+
+    basicConfig.__doc__ = basic_config.__doc__
+    logging.basicConfig = basicConfig
+
+    emit = logging.StreamHandler.emit
+
+    def emit_by_level(self, record):
+        if self.stream in streams:
+            try:
+                _aleph.log(_level(record), self.format(record))
+            except Exception:
+                self.handleError(record)
+        else:
+            emit(self, record)
+
+    logging.StreamHandler.emit = emit_by_level
+
+    def show(message):
+        _aleph.log(WARNING, warnings._formatwarnmsg(message).rstrip("\n"))
+
+    warnings._showwarnmsg_impl = show
+    return flush

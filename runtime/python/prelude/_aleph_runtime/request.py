@@ -1,0 +1,179 @@
+"""What a handler is given: req and context."""
+
+import json
+
+import _aleph
+
+from . import operations
+from .operations import BODY, BODY_READ, END, LIMIT, MESSAGE, STATUS, Operation
+from .store import Store
+
+KINDS = {0: "http", 1: "schedule", 2: "message", 3: "topic", 4: "log", 5: "block", 6: "transfer"}
+_BINARY = ("application/octet-stream", "image/", "audio/", "video/", "font/")
+_parse = json.JSONDecoder().decode
+
+
+class Headers(dict):
+    """The headers by name in lower case, found in any case. One that came several times is joined by ", " (cookie by "; ")."""
+
+    __slots__ = ()
+
+    def __missing__(self, name):
+        if isinstance(name, str) and (lower := name.lower()) != name:
+            return self[lower]
+        raise KeyError(name)
+
+    def get(self, name, default=None):
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __contains__(self, name):
+        return dict.__contains__(self, name) or isinstance(name, str) and dict.__contains__(self, name.lower())
+
+
+def headers(pairs):
+    result = Headers(pairs)
+    if len(result) != len(pairs):
+        result.clear()
+        for name, value in pairs:
+            if name in result:
+                value = result[name] + ("; " if name == "cookie" else ", ") + value
+            result[name] = value
+    return result
+
+
+class Request(dict):
+    """{method, path, query, headers, body}, by key and by attribute. raw_body has the bytes of the body."""
+
+    __slots__ = ("raw_body",)
+
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            if name == "rawBody":
+                return self.raw_body
+            raise AttributeError(f"a request has no {name!r}; it has {', '.join(self)}, raw_body and json()", name=name, obj=self) from None
+
+    def __setattr__(self, name, value):
+        if name == "raw_body":
+            dict.__setattr__(self, name, value)
+        else:
+            self[name] = value
+
+    def json(self):
+        """The body read as JSON, whatever its content type says; None without a body."""
+        return json.loads(self.raw_body) if self.raw_body else None
+
+
+_set_raw_body = Request.raw_body.__set__
+
+
+def request(event):
+    """The req of an event."""
+    fields = headers(event["headers"])
+    body = event["body"]
+    if event["body_follows"]:
+        body = b"".join(body_chunks())
+    query = event["query"]
+    req = Request(method=event["method"], path=event["path"], query=_aleph.query(query) if query else {}, headers=fields, body=None)
+    if body:
+        req["body"] = _body(body, fields)
+        _set_raw_body(req, body)
+    else:
+        _set_raw_body(req, b"")
+    return req
+
+
+def _body(body, fields):
+    kind = dict.get(fields, "content-type", "").partition(";")[0].strip().lower()
+    if kind.startswith(_BINARY):
+        return body
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return body
+    if kind.endswith(("/json", "+json")):
+        try:
+            return _parse(text)
+        except ValueError:
+            pass
+        except RecursionError:
+            pass
+    return text
+
+
+class BodyError(ConnectionError):
+    """The caller's body did not come to its end."""
+
+
+def read_fields(operation):
+    """What a BODY_READ brought: (bytes, whether that was all)."""
+    fields = operations.read(operation.result)
+    if fields[STATUS]:
+        raise BodyError(fields[MESSAGE])
+    return fields.get(BODY, b""), operations.number(fields, END) == 1
+
+
+READ_REQUEST = _aleph.frame([(LIMIT, ("u32", 1 << 16))])
+_READ_MUCH = _aleph.frame([(LIMIT, ("u32", 1 << 20))])
+
+
+def body_chunks():
+    """The chunks of a body that follows its event."""
+    end = False
+    while not end:
+        operation = Operation(BODY_READ, _READ_MUCH)
+        operation.wait()
+        data, end = read_fields(operation)
+        yield data
+
+
+class Context(dict):
+    """What is known of the call, by key and by attribute: function_id, node_id, account, request_id, deadline, event, aleph.
+
+    The names of the JavaScript engine (functionId, …) are understood as well."""
+
+    __slots__ = ()
+
+    def __missing__(self, name):
+        snake = _SNAKE.get(name)
+        if snake is None:
+            raise KeyError(name)
+        return self[snake]
+
+    def get(self, name, default=None):
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
+    def __getattr__(self, name):
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"a context has no {name!r}; it has {', '.join(self)}", name=name, obj=self) from None
+
+
+_SNAKE = {"functionId": "function_id", "nodeId": "node_id", "requestId": "request_id"}
+
+
+class Aleph(dict):
+    """context.aleph: what the node offers. aleph.store is the program's store."""
+
+    __slots__ = ()
+    store = property(lambda self: self["store"])
+
+
+aleph = Aleph(store=Store())
+
+
+def context(event):
+    """The context of an event. deadline and event.time are Unix seconds."""
+    return Context(
+        function_id=event["program"], node_id=event["node"], account=event["account"], request_id=event["request_id"],
+        deadline=event["deadline"] / 1e9,
+        event={"id": event["request_id"], "kind": KINDS.get(event["kind"], "http"), "attempt": event["attempt"], "time": event["time"] / 1e9},
+        aleph=aleph)
