@@ -1,4 +1,4 @@
-// Command bench measures a node beside plain fasthttp, workerd and Node.js, in one run on one machine, and prints one
+// Command bench measures a node beside plain fasthttp, workerd, Node.js and Python's servers, in one run on one machine, and prints one
 // table of ratios. Absolute figures are stated for orientation; only figures of the same run compare.
 //
 // It starts every server itself, each as a process of its own on a free port of 127.0.0.1, and stops them again. Run it
@@ -42,6 +42,7 @@ var sections = []struct {
 }{
 	{"hot", (*lab).hot},
 	{"js", (*lab).js},
+	{"python", (*lab).python},
 	{"p99", (*lab).p99},
 	{"cold", (*lab).cold},
 	{"waiting", (*lab).waiting},

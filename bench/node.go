@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"embed"
@@ -9,23 +10,25 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
 )
 
-//go:embed functions/*.js guests/echo.wasm
+//go:embed functions/*.js functions/*.py guests/echo.wasm
 var files embed.FS
 
 // program is what is deployed on the node.
 type program struct {
-	name    string
-	file    string // in the bench folder, or "" with source
-	source  []byte // instead of a file's content; JavaScript
-	memory  int    // MiB
-	timeout int    // seconds
+	name      string
+	file      string // in the bench folder, or "" with source
+	source    []byte // instead of a file's content
+	extension string // of the file that source is in; the default is .js
+	folder    string // instead of both: in the bench folder
+	runtime   string // the default goes by the file's extension
+	memory    int    // MiB
+	timeout   int    // seconds
 }
 
 var (
@@ -90,7 +93,8 @@ func (n *node) compiledRuntime() string {
 
 // deploy deploys a program by the command line and returns the path that calls it.
 func (n *node) deploy(ctx context.Context, p program) (string, error) {
-	content, ext, runtime := p.source, ".js", "nodejs20"
+	file := filepath.Join(n.lab.dir, p.folder)
+	content, ext, runtime := p.source, cmp.Or(p.extension, ".js"), cmp.Or(p.runtime, "nodejs20")
 	if p.file != "" {
 		var err error
 		if content, err = files.ReadFile(p.file); err != nil {
@@ -101,13 +105,14 @@ func (n *node) deploy(ctx context.Context, p program) (string, error) {
 	if ext == ".wasm" {
 		runtime = n.wasm
 	}
-	file := filepath.Join(n.lab.tmp, p.name+ext)
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		return "", err
+	if p.folder == "" {
+		file = filepath.Join(n.lab.tmp, p.name+ext)
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			return "", err
+		}
 	}
-	cmd := exec.CommandContext(ctx, n.lab.aleph, "program", "deploy", "--json", "--name", p.name, "--runtime", runtime,
+	cmd := n.command(ctx, "program", "deploy", "--json", "--name", p.name, "--runtime", runtime,
 		"--memory", strconv.Itoa(p.memory), "--timeout", strconv.Itoa(p.timeout), "--file", file)
-	cmd.Env = append(os.Environ(), "HOME="+n.lab.tmp, "ALEPH_API_HOST=http://"+n.addr, "ALEPH_PRIVATE_KEY="+n.key)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

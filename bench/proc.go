@@ -8,11 +8,12 @@ import (
 	"time"
 )
 
-// usage is what /proc tells of a process.
+// usage is what /proc tells of a process, and of those that it started.
 type usage struct {
 	cpu     time.Duration // user and system, of all its threads, ended ones included; steps of 10 ms
 	rss     int64         // bytes, shared and file pages included
 	anon    int64         // bytes of it that no file backs
+	pss     int64         // bytes, of shared pages its part
 	threads int
 	fds     int
 }
@@ -24,7 +25,30 @@ func (p *process) usage() (usage, error) {
 	if err := p.alive(); err != nil {
 		return usage{}, err
 	}
-	return readUsage(fmt.Sprintf("/proc/%d", p.cmd.Process.Pid))
+	pid := p.cmd.Process.Pid
+	u, err := readUsage(fmt.Sprintf("/proc/%d", pid))
+	if err != nil {
+		return u, err
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return u, err
+	}
+	for _, child := range strings.Fields(string(children)) {
+		if c, err := readUsage("/proc/" + child); err == nil { // else it has ended
+			u.add(c)
+		}
+	}
+	return u, nil
+}
+
+func (u *usage) add(c usage) {
+	u.cpu += c.cpu
+	u.rss += c.rss
+	u.anon += c.anon
+	u.pss += c.pss
+	u.threads += c.threads
+	u.fds += c.fds
 }
 
 func readUsage(dir string) (usage, error) {
@@ -62,6 +86,16 @@ func readUsage(dir string) (usage, error) {
 			u.anon = n << 10
 		case "Threads":
 			u.threads = int(n)
+		}
+	}
+	rollup, err := os.ReadFile(dir + "/smaps_rollup")
+	if err != nil {
+		return u, err
+	}
+	for line := range strings.Lines(string(rollup)) {
+		if rest, found := strings.CutPrefix(line, "Pss:"); found {
+			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			u.pss = n << 10
 		}
 	}
 	fds, err := os.ReadDir(dir + "/fd")
