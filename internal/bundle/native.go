@@ -3,7 +3,7 @@ package bundle
 import "cmp"
 
 // optional are packages whose native code only makes them faster, or is not used here, and that publish no wheel without
-// it: they are deployed without. Each says why that is right.
+// it, at least in versions that are asked for: they are deployed without. Each says why that is right.
 var optional = map[string]string{
 	"aiohttp":           "parses HTTP in Python, too",
 	"greenlet":          "SQLAlchemy asks for it, and needs it for asyncio only",

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,14 +75,14 @@ func (r *resolver) forAnywhere() []string {
 // choose resolves requirements as for Linux and installs nothing. File is in work.
 func (r *resolver) choose(ctx context.Context, requirements, work string) ([]choice, error) {
 	if r.name == "uv" {
-		output, err := r.run(ctx, append([]string{"compile", "--quiet", "--no-header", "--format", "pylock.toml", requirements}, r.forLinux()...))
+		output, err := r.run(ctx, append([]string{"compile", "--no-header", "--format", "pylock.toml", requirements}, r.forLinux()...))
 		if err != nil {
 			return nil, err
 		}
 		return parseLock(output)
 	}
 	report := filepath.Join(work, "report.json")
-	_, err := r.run(ctx, append([]string{"install", "--quiet", "--dry-run", "--ignore-installed", "--report", report,
+	_, err := r.run(ctx, append([]string{"install", "--dry-run", "--ignore-installed", "--report", report,
 		"--target", filepath.Join(work, "nothing"), "-r", requirements}, r.forLinux()...))
 	if err != nil {
 		return nil, err
@@ -140,7 +142,7 @@ func isPure(address string) bool {
 
 // install installs into a folder.
 func (r *resolver) install(ctx context.Context, folder string, args ...string) error {
-	command := []string{"install", "--quiet", "--target", folder}
+	command := []string{"install", "--target", folder}
 	if r.name == "pip" {
 		command = append(command, "--no-compile", "--upgrade")
 	}
@@ -175,7 +177,7 @@ func (r *resolver) run(ctx context.Context, args []string) ([]byte, error) {
 	case limited.Err() != nil:
 		return nil, &Error{fmt.Sprintf("%s did not end within %v", r.name, resolveTime), networkHint}
 	case errors.As(err, &exit):
-		return nil, &resolveError{r.name, said.String()}
+		return nil, &resolveError{r.name, output.String() + said.String()} // pip says in its output which addresses fail
 	}
 	return nil, fmt.Errorf("%s: %w", r.name, err)
 }
@@ -184,38 +186,44 @@ const networkHint = "check the network, and where uv or pip is told to fetch fro
 
 // unreachable are words of uv and pip where an index cannot be reached.
 var unreachable = []string{"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionResetError", "ProxyError",
-	"SSLError", "dns error", "error sending request", "Failed to fetch", "Could not connect", "operation timed out", "Network is unreachable"}
+	"SSLError", "Could not fetch URL", "dns error", "error sending request", "Failed to fetch", "Could not connect", "operation timed out", "Network is unreachable"}
 
 // explain is what the user is told of a failure, from being what asked for the packages.
 func (e *resolveError) explain(from string) error {
-	for _, word := range unreachable {
-		if strings.Contains(e.said, word) {
-			return &Error{fmt.Sprintf("%s: %s cannot fetch packages:\n%s", from, e.tool, e.summary()), networkHint}
-		}
+	failed := slices.Collect(e.lines(func(line string) bool {
+		return slices.ContainsFunc(unreachable, func(word string) bool { return strings.Contains(line, word) })
+	}))
+	switch {
+	case len(failed) > 0:
+		return &Error{fmt.Sprintf("%s: %s cannot fetch packages:\n%s", from, e.tool, strings.Join(failed[:min(3, len(failed))], "\n")), networkHint}
+	case strings.Contains(strings.ToLower(e.said), "hash"):
+		return &Error{fmt.Sprintf("%s: %s does not take what it finds:\n%s", from, e.tool, e.summary()),
+			"leave out --hash: wheels that lost their native code have other hashes"}
 	}
 	return &Error{fmt.Sprintf("%s: %s finds nothing that fits:\n%s", from, e.tool, e.summary()),
 		"packages are taken as wheels: where one publishes none, make it with pip wheel, and add --find-links FOLDER to requirements.txt"}
 }
 
-// summary is the part of what was said that says why.
+// lines are those of what was said that are wanted.
+func (e *resolveError) lines(wanted func(string) bool) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for line := range strings.Lines(e.said) {
+			if line = strings.TrimRight(line, " \r\n"); line != "" && wanted(line) && !yield(line) {
+				return
+			}
+		}
+	}
+}
+
+// summary is the part of what was said that says why: pip's errors, or all that uv says.
 func (e *resolveError) summary() string {
 	const most = 12
-	var why, all []string
-	for line := range strings.Lines(e.said) {
-		line = strings.TrimRight(line, " \r\n")
-		if line == "" {
-			continue
-		}
-		if rest, ok := strings.CutPrefix(line, "ERROR: "); ok {
-			why = append(why, rest)
-		}
-		all = append(all, line)
-	}
+	why := slices.Collect(e.lines(func(line string) bool { return strings.HasPrefix(line, "ERROR: ") }))
 	if len(why) == 0 {
-		why = all
+		why = slices.Collect(e.lines(func(string) bool { return true }))
 	}
 	if len(why) > most {
 		why = append(why[:most], "…")
 	}
-	return strings.Join(why, "\n")
+	return strings.ReplaceAll(strings.Join(why, "\n"), "ERROR: ", "")
 }

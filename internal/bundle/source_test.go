@@ -9,8 +9,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/aleph-edge/aleph-edge/programs"
 )
 
 // writeFiles makes a folder with files of these names and contents.
@@ -58,13 +56,6 @@ func names(t *testing.T, packed []byte) string {
 		all = append(all, file.Name)
 	}
 	return strings.Join(all, " ")
-}
-
-// TestLimits compares the limits with those of a node.
-func TestLimits(t *testing.T) {
-	if maxCode != programs.MaxCode || maxUnpacked != programs.MaxBundle || maxFiles != programs.MaxBundleFiles {
-		t.Error("a node takes other sizes")
-	}
 }
 
 func TestReadFile(t *testing.T) {

@@ -130,10 +130,10 @@ func (all files) javascriptStart() (name, reason string) {
 	return "", "has no package.json with main, and no index.js, function.js or main.js"
 }
 
-// pythonStarts are the files that a Python program starts from, the first that is there.
-var pythonStarts = []string{"main.py", "app.py", "function.py", "handler.py", "index.py", "wsgi.py", "asgi.py", "app/main.py"}
+// pythonStarts are the files that a Python program starts from, the first that is there. The prelude looks for the first four, too.
+var pythonStarts = []string{"main.py", "function.py", "handler.py", "app.py", "index.py", "wsgi.py", "asgi.py", "app/main.py"}
 
-const pythonNames = "main.py, app.py, function.py or handler.py"
+const pythonNames = "main.py, function.py, handler.py or app.py"
 
 // pythonStart is the file to start from: one of the usual names, or the only module beside the folders. Which object in it is
 // called, the node finds. others says whether there is any Python.

@@ -40,7 +40,7 @@ func (a *app) deployCommand() *cobra.Command {
 		Use:   "deploy --name NAME --file FILE",
 		Short: "Deploy a function, or a new version of it",
 		Long: `Deploy a function. FILE is a source file, a folder or a .zip. A folder or zip starts with main of its package.json, or
-with index.js, function.js or main.js; in Python with main.py, app.py, function.py or handler.py.
+with index.js, function.js or main.js; in Python with main.py, function.py, handler.py or app.py.
 
 The packages in a Python folder's requirements.txt, or in [project] of its pyproject.toml, are fetched by uv, or else by
 pip, and deployed with it. They must be Python alone; one with native code is refused by name, with what to use instead.
