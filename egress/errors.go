@@ -80,7 +80,11 @@ func Explain(ctx context.Context, host string, err error) *Error {
 	case operation != nil && operation.Err != nil: // its own text has the node's addresses
 		return &Error{abi.OpNetwork, fmt.Sprintf("%s: %s", host, operation.Err)}
 	}
-	return &Error{abi.OpNetwork, fmt.Sprintf("%s: %s", host, strings.TrimPrefix(strings.TrimPrefix(err.Error(), "net/http: "), "http: "))}
+	text := err.Error()
+	for _, prefix := range []string{"net/http: ", "HTTP/1.x transport connection broken: ", "http: "} {
+		text = strings.TrimPrefix(text, prefix)
+	}
+	return &Error{abi.OpNetwork, fmt.Sprintf("%s: %s", host, text)}
 }
 
 func certificateFault(err error) string {

@@ -118,9 +118,7 @@ func checkURL(u *url.URL) error {
 	if u.Hostname() == "" {
 		return invalid("url: it has no host")
 	}
-	if strings.HasSuffix(u.Host, ":") {
-		u.Host = u.Host[:len(u.Host)-1]
-	}
+	u.Host = strings.TrimSuffix(u.Host, ":")
 	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return invalid("url: port %s is not from 1 to 65535", clip(port))
