@@ -125,7 +125,7 @@ func (a *app) deploy(ctx context.Context, f deployFlags, given *pflag.FlagSet) e
 	wanted.encoding, wanted.entrypoint = code.Encoding, code.Entrypoint
 	d := deployment{client: c, key: owner.Key(), code: code, progress: a.progress}
 	if existing == nil {
-		id, err := d.publish(ctx, wanted, "")
+		id, err := d.publish(ctx, newSettings(), wanted, "")
 		if err != nil {
 			return err
 		}
@@ -272,18 +272,39 @@ func (d *deployment) update(ctx context.Context, existing *client.Program, wante
 	case newCode:
 		changed = append([]string{"code"}, changed...)
 	}
-	_, err := d.publish(ctx, wanted, existing.ItemHash)
+	settings, err := d.client.Settings(ctx, existing)
+	if err != nil {
+		return nil, err
+	}
+	if settings == nil {
+		settings = newSettings()
+	}
+	_, err = d.publish(ctx, settings, wanted, existing.ItemHash)
 	return changed, err
 }
 
+// newSettings is the content of a new program's PROGRAM message, as far as no flag says it.
+func newSettings() *network.Program {
+	return &network.Program{
+		Type:        network.ProgramKind,
+		AllowAmend:  true,
+		On:          network.On{HTTP: true},
+		Environment: network.Environment{Internet: true, AlephAPI: true},
+		Resources:   network.Resources{VCPUs: 1},
+		Volumes:     []json.RawMessage{},
+		Code:        network.Code{UseLatest: true},
+	}
+}
+
 // publish publishes the code and a program that runs it, as a new version of the program replaces if that is not empty,
-// and gives the PROGRAM's item hash. The code does not stay if the program is rejected.
-func (d *deployment) publish(ctx context.Context, wanted state, replaces string) (string, error) {
+// and gives the PROGRAM's item hash. What the settings have beside what is wanted stays, as what else calls the program or how it
+// is paid. The code does not stay if the program is rejected.
+func (d *deployment) publish(ctx context.Context, settings *network.Program, wanted state, replaces string) (string, error) {
 	ref, err := d.store(ctx, "")
 	if err != nil {
 		return "", err
 	}
-	id, err := d.program(ctx, wanted, ref, replaces)
+	id, err := d.program(ctx, settings, wanted, ref, replaces)
 	if rejected := (*network.Rejection)(nil); errors.As(err, &rejected) {
 		_ = forget(ctx, d.client, d.key, ref) // why it was rejected matters more
 	}
@@ -308,31 +329,28 @@ func (d *deployment) store(ctx context.Context, ref string) (string, error) {
 }
 
 // program publishes the PROGRAM that runs the code of a STORE and gives its item hash.
-func (d *deployment) program(ctx context.Context, wanted state, codeRef, replaces string) (string, error) {
+func (d *deployment) program(ctx context.Context, settings *network.Program, wanted state, codeRef, replaces string) (string, error) {
 	defer d.progress("building the program")()
-	metadata := map[string]any{"name": wanted.name}
+	content := *settings
+	content.Address, content.Time, content.Replaces = network.Address(d.key), network.UnixSeconds(time.Now()), replaces
+	content.Metadata = maps.Clone(settings.Metadata)
+	if content.Metadata == nil {
+		content.Metadata = map[string]any{}
+	}
+	content.Metadata["name"] = wanted.name
+	delete(content.Metadata, "description")
 	if wanted.description != "" {
-		metadata["description"] = wanted.description
+		content.Metadata["description"] = wanted.description
 	}
-	variables := wanted.variables
-	if variables == nil {
-		variables = map[string]string{}
+	content.Resources.Memory, content.Resources.Seconds = wanted.memory, wanted.timeout
+	if content.Runtime.Ref != wanted.runtime {
+		content.Runtime = network.Runtime{Ref: wanted.runtime, UseLatest: true, Comment: wanted.runtime}
 	}
-	message, err := network.Sign(d.key, network.TypeProgram, network.Program{
-		Address:     network.Address(d.key),
-		Time:        network.UnixSeconds(time.Now()),
-		Type:        network.ProgramKind,
-		AllowAmend:  true,
-		Metadata:    metadata,
-		On:          network.On{HTTP: true},
-		Environment: network.Environment{Internet: true, AlephAPI: true},
-		Resources:   network.Resources{VCPUs: 1, Memory: wanted.memory, Seconds: wanted.timeout},
-		Runtime:     network.Runtime{Ref: wanted.runtime, UseLatest: true, Comment: wanted.runtime},
-		Volumes:     []json.RawMessage{},
-		Variables:   variables,
-		Code:        network.Code{Encoding: wanted.encoding, Entrypoint: wanted.entrypoint, Ref: codeRef, UseLatest: true},
-		Replaces:    replaces,
-	}, network.Options{})
+	if content.Variables = wanted.variables; content.Variables == nil {
+		content.Variables = map[string]string{}
+	}
+	content.Code.Encoding, content.Code.Entrypoint, content.Code.Ref = wanted.encoding, wanted.entrypoint, codeRef
+	message, err := network.Sign(d.key, network.TypeProgram, content, network.Options{})
 	if err != nil {
 		return "", err
 	}

@@ -3,10 +3,14 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/aleph-edge/aleph-edge/network"
 )
 
 // Node is what a node says of itself.
@@ -104,6 +108,34 @@ func (c *Client) Program(ctx context.Context, id string) (Program, error) {
 	var program Program
 	err := c.exchange(ctx, request{method: http.MethodGet, path: programPath(id, "")}, &program)
 	return program, err
+}
+
+// Settings is the content of the PROGRAM message that a program's active version has its settings from: versions that new
+// code made have those of a version before. Nil if the node lists none any more.
+func (c *Client) Settings(ctx context.Context, p *Program) (*network.Program, error) {
+	for _, version := range slices.Backward(p.Versions) {
+		if version.Version > p.ActiveVersion {
+			continue
+		}
+		var answer struct {
+			Message struct {
+				Type    network.Type    `json:"type"`
+				Content json.RawMessage `json:"content"`
+			} `json:"message"`
+		}
+		if err := c.exchange(ctx, request{method: http.MethodGet, path: "/api/v0/messages/" + version.Message}, &answer); err != nil {
+			return nil, err
+		}
+		if answer.Message.Type != network.TypeProgram || answer.Message.Content == nil {
+			continue
+		}
+		content := &network.Program{Resources: network.Resources{VCPUs: 1}, Runtime: network.Runtime{UseLatest: true}} // where they are left out
+		if err := json.Unmarshal(answer.Message.Content, content); err != nil {
+			return nil, fmt.Errorf("PROGRAM message %s: %w", version.Message, err)
+		}
+		return content, nil
+	}
+	return nil, nil
 }
 
 // Rollback makes an earlier version the one that is served; 0 is the one before the active one. Signed.
