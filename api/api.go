@@ -181,7 +181,8 @@ func (a *API) route(ctx *fasthttp.RequestCtx, path string) {
 		}
 	case rest == "node":
 		if get {
-			writeJSON(ctx, map[string]any{"node_id": a.NodeID, "version": a.Version, "runtimes": a.Programs.Runtimes(), "open": a.Open})
+			writeJSON(ctx, map[string]any{"node_id": a.NodeID, "version": a.Version, "runtimes": a.Programs.Runtimes(),
+				"languages": a.Programs.Languages(), "open": a.Open})
 			return
 		}
 	case rest == "programs":

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -129,6 +130,12 @@ func (s *site) startNode() {
 		s.Fatalf("go build: %v\n%s", err, out)
 	}
 	s.env = append(s.env, "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
+	if cache := os.Getenv("ALEPH_CACHE"); cache != "" { // at the place where the documents show it
+		data := filepath.Join(s.folder, "home", ".local", "state", "aleph")
+		if err := errors.Join(os.MkdirAll(cache, 0o700), os.MkdirAll(data, 0o700), os.Symlink(cache, filepath.Join(data, "engines"))); err != nil {
+			s.Fatal(err)
+		}
+	}
 	s.start("  address  ", binary, "node", "--listen", s.address)
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()

@@ -20,6 +20,10 @@ type Config struct {
 	Listen string
 	// Data is the data folder. The default is aleph in the user's state folder.
 	Data string
+	// Cache is the folder for languages' machine code and first images, which are made once for this kind of machine. Several
+	// nodes of a user may share it; nobody else may write it. The default is the environment's ALEPH_CACHE, else engines in
+	// the data folder.
+	Cache string
 	// Memory is how many bytes the memories of all programs may grow by, together. The default is half of the machine's.
 	Memory int64
 	// Instances is how many instances of programs there can be at once. The default is what the machine's limits allow.
@@ -71,6 +75,12 @@ func (c *Config) validate() error {
 	}
 	if c.Data == "" {
 		c.Data = DefaultData()
+	}
+	if c.Cache == "" {
+		c.Cache = os.Getenv("ALEPH_CACHE")
+	}
+	if c.Cache == "" {
+		c.Cache = filepath.Join(c.Data, "engines")
 	}
 	if c.MaxBody == 0 {
 		c.MaxBody = 10 << 20

@@ -107,11 +107,12 @@ func Open(config Config) (_ *Node, err error) {
 	n.egress = egress.New(egress.Config{Allow: config.allowEgress})
 	n.dispatcher = host.New(host.Config{NodeID: n.id, Egress: n.egress, Meter: n.meter, Logs: n.logs, Log: config.Log,
 		Stores: func(program string) kv.Store { return n.db.Store(program, kv.Quota{}) }})
-	if n.registry, err = programs.Open(programs.Config{DB: n.db, Engine: n.engine, Pool: n.pool, Folder: filepath.Join(config.Data, "images"),
+	if n.registry, err = programs.Open(programs.Config{DB: n.db, Engine: n.engine, Pool: n.pool, Folder: filepath.Join(config.Data, "images"), Engines: config.Cache,
 		CodePath:  func(hash string) string { return filepath.Join(config.Data, "blobs", hash) },
 		Languages: []programs.Language{{Name: "javascript", Runtimes: javascript.Runtimes(), Version: javascript.Version(), Module: javascript.Module}},
 		Attach:    n.dispatcher.Attach,
 		Removed:   n.drop,
+		Preparing: n.preparing,
 		Logged: func(program string, level int, text []byte) {
 			n.logs.Append(program, logs.Entry{Time: time.Now(), Level: logs.Level(level), Message: string(text)})
 		}}); err != nil {
@@ -221,10 +222,21 @@ func (n *Node) close() error {
 	return errors.Join(errs...)
 }
 
-// warm makes the languages' engines ready, which takes seconds the first time; a deploy or call that needs one waits for it.
+// warm makes the languages' engines ready, which takes seconds the first time on a machine; a deploy or call that needs one
+// waits for it.
 func (n *Node) warm() {
-	if err := n.registry.Warm(); err != nil {
+	if err := n.registry.Warm(n.life); err != nil && n.life.Err() == nil {
 		n.config.Log.Error("a language cannot be made ready", "error", err)
+	}
+}
+
+// preparing tells how a language is made ready.
+func (n *Node) preparing(p programs.Preparation) {
+	switch {
+	case p.Step == "ready":
+		n.config.Log.Info(fmt.Sprintf("preparing %s … done in %.1f s", p.Language, p.Took.Seconds()))
+	case p.Err == nil:
+		n.config.Log.Info(fmt.Sprintf("preparing %s: %s", p.Language, p.Step))
 	}
 }
 

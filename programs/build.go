@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/abi"
@@ -28,14 +27,6 @@ type BuildError struct {
 
 func (e *BuildError) Error() string { return e.Message }
 
-// A Language is an engine that loads a program's code: a WebAssembly module with aleph_load.
-type Language struct {
-	Name     string
-	Runtimes []string // the names that --runtime takes
-	Version  string   // of Module's bytes; a part of the keys of all that is made with it
-	Module   func() ([]byte, error)
-}
-
 // wasmRuntimes are the names under which the code is itself a module.
 var wasmRuntimes = []string{"rust", "wasm"}
 
@@ -51,67 +42,35 @@ func BuildSlots() int { return runtime.GOMAXPROCS(0) + 1 }
 
 // A builder turns a version's code into what the pool serves.
 type builder struct {
-	engine    *wasm.Engine
-	cache     *cache
-	languages []Language
-	slots     chan struct{} // one build a core
-	host      string        // what machine code depends on beside the module
-
-	engines map[string]*languageEngine
+	engine  *wasm.Engine
+	cache   *cache
+	engines *engines
+	slots   chan struct{} // one build a core
+	host    string        // what machine code depends on beside the module
 }
 
-// A languageEngine is a language made ready: compiled, and initialised into an image that programs are loaded from.
-type languageEngine struct {
-	mu       sync.Mutex
-	key      string
-	image    *wasm.Image                     // nil: not ready
-	prepared func() (*image.Prepared, error) // made when the first program is built
-}
-
-func newBuilder(engine *wasm.Engine, folder string, languages []Language) (*builder, error) {
+func newBuilder(engine *wasm.Engine, folder string, engines *engines) (*builder, error) {
 	cache, err := openCache(engine, folder)
 	if err != nil {
 		return nil, err
 	}
-	b := &builder{engine: engine, cache: cache, languages: languages, slots: make(chan struct{}, BuildSlots()-1),
-		host: "wasmtime " + wasm.Version + " " + runtime.GOARCH + " " + cpuFlags(), engines: map[string]*languageEngine{}}
-	for _, l := range languages {
-		b.engines[l.Name] = &languageEngine{key: b.languageKey(&l), prepared: sync.OnceValues(func() (*image.Prepared, error) {
-			module, err := l.Module()
-			if err != nil {
-				return nil, err
-			}
-			return image.Prepare(module)
-		})}
-	}
-	return b, nil
+	return &builder{engine: engine, cache: cache, engines: engines, slots: make(chan struct{}, BuildSlots()-1), host: image.Host()}, nil
 }
 
-func (b *builder) close() error {
-	var err error
-	for _, e := range b.engines {
-		if e.image != nil {
-			err = errors.Join(err, e.image.Close())
-		}
-	}
-	return err
-}
-
-// Runtimes are the names that a program's runtime may have.
+// runtimes are the names that a program's runtime may have.
 func (b *builder) runtimes() []string {
 	names := slices.Clone(wasmRuntimes)
-	for _, l := range b.languages {
-		names = append(names, l.Runtimes...)
+	for _, e := range b.engines.all {
+		names = append(names, e.Runtimes...)
 	}
 	slices.Sort(names)
 	return names
 }
 
-func (b *builder) language(runtime string) (*Language, error) {
-	for i := range b.languages {
-		if slices.Contains(b.languages[i].Runtimes, runtime) {
-			return &b.languages[i], nil
-		}
+// language finds the engine of a runtime; nil where the code is itself a module.
+func (b *builder) language(runtime string) (*languageEngine, error) {
+	if e := b.engines.of(runtime); e != nil {
+		return e, nil
 	}
 	if slices.Contains(wasmRuntimes, runtime) {
 		return nil, nil
@@ -120,43 +79,37 @@ func (b *builder) language(runtime string) (*Language, error) {
 		Hint: "known runtimes: " + strings.Join(b.runtimes(), ", ")}
 }
 
-// keys of what is made from a version: its image, and the machine code that runs it.
-func (b *builder) keys(v *Version) (img, code string, err error) {
+// key is the name of what is made from a version: its image, and where the code is itself a module the machine code.
+func (b *builder) key(v *Version) (string, error) {
 	language, err := b.language(v.Runtime)
 	if err != nil {
-		return "", "", err
+		return "", err
 	}
-	base := "wasm"
+	from := "wasm " + b.host
 	if language != nil {
-		base = b.languageKey(language)
+		from = language.key
 	}
-	parts := []string{base, b.host, v.CodeHash, v.Encoding, v.Entrypoint, fmt.Sprint(v.Memory)}
+	parts := []string{from, v.CodeHash, v.Encoding, v.Entrypoint, fmt.Sprint(v.Memory)}
 	for _, name := range slices.Sorted(maps.Keys(v.Variables)) {
 		parts = append(parts, name, v.Variables[name])
 	}
-	img = keyOf(parts...)
-	if language != nil {
-		return img, base, nil
-	}
-	return img, img, nil
-}
-
-func (b *builder) languageKey(l *Language) string {
-	return keyOf("language", b.host, l.Name, l.Version)
+	return image.KeyOf(parts...), nil
 }
 
 // open gives what the pool serves of a version, made now if it is not there. logged gets what the program logs while it is
 // loaded, if it is.
 func (b *builder) open(ctx context.Context, v *Version, logged func(level int, text []byte)) (pool.Spec, error) {
-	imageKey, codeKey, err := b.keys(v)
+	key, err := b.key(v)
 	if err != nil {
 		return pool.Spec{}, err
 	}
-	base, err := b.baseOf(v)
-	if err != nil {
-		return pool.Spec{}, err
+	var base *image.Base
+	if language := b.engines.of(v.Runtime); language != nil {
+		if base, err = b.engines.ready(ctx, language); err != nil {
+			return pool.Spec{}, err
+		}
 	}
-	spec, err := b.openBuilt(v, imageKey, codeKey, base)
+	spec, err := b.openBuilt(v, key, base)
 	if err == nil {
 		return spec, nil
 	}
@@ -167,46 +120,36 @@ func (b *builder) open(ctx context.Context, v *Version, logged func(level int, t
 		return pool.Spec{}, ctx.Err()
 	}
 	for attempt := 0; ; attempt++ { // the files can be swept with another program's before they are opened
-		if err := b.build(v, imageKey, codeKey, logged); err != nil {
+		if err := b.build(v, key, base, logged); err != nil {
 			return pool.Spec{}, err
 		}
-		if spec, err = b.openBuilt(v, imageKey, codeKey, base); err == nil || attempt == 3 {
+		if spec, err = b.openBuilt(v, key, base); err == nil || attempt == 3 {
 			return spec, err
 		}
 	}
 }
 
-// baseOf is the image that the version's lies over: that of its language's engine, made ready if it is not; nil: none.
-func (b *builder) baseOf(v *Version) (*wasm.Image, error) {
-	language, err := b.language(v.Runtime)
-	if err != nil || language == nil {
-		return nil, err
-	}
-	e, err := b.ready(language)
-	if err != nil {
-		return nil, err
-	}
-	return e.image, nil
-}
-
-func (b *builder) openBuilt(v *Version, imageKey, codeKey string, base *wasm.Image) (pool.Spec, error) {
-	img, err := b.cache.image(imageKey, base)
-	if err != nil {
+func (b *builder) openBuilt(v *Version, key string, base *image.Base) (spec pool.Spec, err error) {
+	spec = pool.Spec{Memory: uint64(v.Memory) << 20, CPU: time.Duration(v.Timeout) * time.Second, Log: RunLog}
+	var over *wasm.Image
+	release := func() {}
+	if base != nil {
+		over, spec.Module = base.Image, base.Module
+	} else if spec.Module, release, err = b.cache.load(key); err != nil {
 		return pool.Spec{}, err
 	}
-	module, release, err := b.cache.load(codeKey)
-	if err != nil {
-		img.Close()
+	if spec.Image, err = b.cache.image(key, over); err != nil {
+		release()
 		return pool.Spec{}, err
 	}
-	return pool.Spec{Module: module, Image: img, Memory: uint64(v.Memory) << 20, CPU: time.Duration(v.Timeout) * time.Second, Log: RunLog,
-		Close: func() {
-			img.Close()
-			release()
-		}}, nil
+	spec.Close = func() {
+		spec.Image.Close()
+		release()
+	}
+	return spec, nil
 }
 
-func (b *builder) build(v *Version, imageKey, codeKey string, logged func(level int, text []byte)) error {
+func (b *builder) build(v *Version, key string, base *image.Base, logged func(level int, text []byte)) error {
 	info, err := os.Stat(v.CodePath)
 	if err != nil {
 		return fmt.Errorf("the program's code is missing: %w", err)
@@ -222,40 +165,24 @@ func (b *builder) build(v *Version, imageKey, codeKey string, logged func(level 
 	if err != nil {
 		return err
 	}
-	language, err := b.language(v.Runtime)
-	if err != nil {
-		return err
-	}
 	limits := image.Limits{Memory: uint64(v.Memory) << 20, CPU: loadCPU, Log: RunLog}
-	if language == nil {
-		return b.buildModule(v, files, imageKey, codeKey, limits, logged)
+	if base == nil {
+		return b.buildModule(v, files, key, limits, logged)
 	}
-	e, err := b.ready(language)
-	if err != nil {
-		return err
-	}
-	p, err := e.prepared()
-	if err != nil {
-		return err
-	}
-	module, release, err := b.cache.load(e.key)
-	if err != nil {
-		return err
-	}
-	defer release()
-	captured, err := image.Capture(b.engine, p, module, e.image, b.cache.imagePath(imageKey),
+	captured, err := image.Capture(b.engine, nil, base.Module, base.Image, b.cache.imagePath(key),
 		[]image.Step{{Export: "aleph_load", Takes: true, Event: loadFrame(v, files)}}, limits, loadFailure, logged)
 	if err != nil {
 		return refusal(err, limits)
 	}
 	if captured.Changed {
+		os.Remove(b.cache.imagePath(key))
 		return &BuildError{Code: abi.ErrInvalidModule, Message: "loading the code changed the engine's globals"}
 	}
 	return nil
 }
 
 // buildModule makes a program whose code is itself a module.
-func (b *builder) buildModule(v *Version, files []File, imageKey, codeKey string, limits image.Limits, logged func(level int, text []byte)) error {
+func (b *builder) buildModule(v *Version, files []File, key string, limits image.Limits, logged func(level int, text []byte)) error {
 	module, err := moduleOf(v, files)
 	if err != nil {
 		return err
@@ -267,16 +194,16 @@ func (b *builder) buildModule(v *Version, files []File, imageKey, codeKey string
 	if p.Size > limits.Memory {
 		return &BuildError{Code: abi.ErrInvalidModule, Message: fmt.Sprintf("the module begins with %d MiB of memory, memory_limit: %d MiB", p.Size>>20, v.Memory), Hint: "deploy it with a larger --memory"}
 	}
-	bare := imageKey + "-bare"
+	bare := key + "-bare"
 	defer os.Remove(b.cache.codePath(bare))
-	captured, err := b.capture(p, bare, imageKey, limits, loadFrame(v, nil), logged)
+	captured, err := b.capture(p, bare, key, limits, loadFrame(v, nil), logged)
 	if err != nil {
 		return err
 	}
 	if !captured.Changed {
-		return os.Rename(b.cache.codePath(bare), b.cache.codePath(codeKey))
+		return os.Rename(b.cache.codePath(bare), b.cache.codePath(key))
 	}
-	return b.cache.compile(codeKey, captured.Module)
+	return b.cache.compile(key, captured.Module)
 }
 
 // capture compiles p under the key bare, initialises it, and writes its image under the key to.
@@ -318,46 +245,6 @@ func checkExports(module *wasm.Module) error {
 }
 
 const exportsHint = "abi/SPEC.md says what a program exports"
-
-// ready gives the language's engine, made now if it is not there. What fails is tried again at the next call.
-func (b *builder) ready(l *Language) (*languageEngine, error) {
-	e := b.engines[l.Name]
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.image != nil {
-		return e, nil
-	}
-	return e, b.makeReady(l, e)
-}
-
-func (b *builder) makeReady(l *Language, e *languageEngine) error {
-	if _, err := os.Stat(b.cache.codePath(e.key)); err == nil {
-		if img, err := b.cache.image(e.key, nil); err == nil {
-			e.image = img
-			return nil
-		}
-	}
-	p, err := e.prepared()
-	if err != nil {
-		return err
-	}
-	event := abi.U32(abi.Frame(nil), abi.TagKind, abi.KindLoad)
-	captured, err := b.capture(p, e.key, e.key+"-0", image.Limits{Memory: 1 << 30, CPU: time.Minute, Log: RunLog}, event, nil)
-	if err != nil {
-		return fmt.Errorf("the engine %s: %w", l.Name, err)
-	}
-	if captured.Changed {
-		return fmt.Errorf("the engine %s changes its globals while it is initialised", l.Name)
-	}
-	if err := os.Rename(b.cache.imagePath(e.key+"-0"), b.cache.imagePath(e.key)); err != nil {
-		return err
-	}
-	img, err := b.cache.image(e.key, nil)
-	if err == nil {
-		e.image = img
-	}
-	return err
-}
 
 // prepare checks a module and rewrites it.
 func (b *builder) prepare(module []byte) (*image.Prepared, error) {
@@ -442,15 +329,4 @@ func refusal(err error, limits image.Limits) error {
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
-}
-
-// cpuFlags is what of the CPU machine code may use.
-func cpuFlags() string {
-	text, _ := os.ReadFile("/proc/cpuinfo")
-	for _, line := range strings.Split(string(text), "\n") {
-		if strings.HasPrefix(line, "flags") || strings.HasPrefix(line, "Features") {
-			return keyOf(line)
-		}
-	}
-	return ""
 }

@@ -1,10 +1,7 @@
 package programs
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -46,7 +43,7 @@ func (c *cache) compile(key string, module []byte) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(c.codePath(key), code)
+	return image.WriteFile(c.codePath(key), code)
 }
 
 // load gives the module under the key; release gives it back. Modules are shared.
@@ -95,32 +92,4 @@ func (c *cache) keep(keys map[string]bool) error {
 		err = errors.Join(err, os.Remove(filepath.Join(c.folder, name)))
 	}
 	return err
-}
-
-// writeFile writes a file that is there whole or not at all, durably.
-func writeFile(name string, content []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(name), ".tmp-*")
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err = errors.Join(err, file.Close()); err == nil {
-		err = os.Rename(file.Name(), name)
-	}
-	if err != nil {
-		os.Remove(file.Name())
-	}
-	return err
-}
-
-// keyOf is a hash over parts, each with its length.
-func keyOf(parts ...string) string {
-	h := sha256.New()
-	for _, part := range parts {
-		fmt.Fprintf(h, "%d:%s", len(part), part)
-	}
-	return hex.EncodeToString(h.Sum(nil)[:20])
 }

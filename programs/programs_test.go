@@ -26,10 +26,17 @@ type world struct {
 	engine   *wasm.Engine
 	pool     *pool.Pool
 	registry *Registry
+	told     []Preparation
 	removed  []string
 }
 
 func newWorld(t testing.TB, folder string) *world {
+	t.Helper()
+	return newWorldWith(t, folder, Config{})
+}
+
+// newWorldWith is newWorld with what config says beyond the parts.
+func newWorldWith(t testing.TB, folder string, config Config) *world {
 	t.Helper()
 	w := &world{t: t, folder: folder}
 	var err error
@@ -44,11 +51,19 @@ func newWorld(t testing.TB, folder string) *world {
 	w.engine, err = wasm.NewEngine(wasm.Config{Slots: 64})
 	must()
 	w.pool = pool.New(w.engine, pool.Config{Procs: 2})
-	w.registry, err = Open(Config{DB: w.db, Engine: w.engine, Pool: w.pool, Folder: filepath.Join(folder, "images"),
-		CodePath:  func(hash string) string { return filepath.Join(folder, hash) },
-		Languages: []Language{{Name: "javascript", Runtimes: javascript.Runtimes(), Version: javascript.Version(), Module: javascript.Module}},
-		Attach:    func(*Program, *Version) (any, error) { return nil, nil },
-		Removed:   func(id string) { w.removed = append(w.removed, id) }})
+	config.DB, config.Engine, config.Pool = w.db, w.engine, w.pool
+	config.Folder = filepath.Join(folder, "images")
+	if config.Engines == "" {
+		config.Engines = filepath.Join(folder, "engines")
+	}
+	config.CodePath = func(hash string) string { return filepath.Join(folder, hash) }
+	if config.Languages == nil {
+		config.Languages = []Language{{Name: "javascript", Runtimes: javascript.Runtimes(), Version: javascript.Version(), Module: javascript.Module}}
+	}
+	config.Attach = func(*Program, *Version) (any, error) { return nil, nil }
+	config.Removed = func(id string) { w.removed = append(w.removed, id) }
+	config.Preparing = func(p Preparation) { w.told = append(w.told, p) }
+	w.registry, err = Open(config)
 	must()
 	return w
 }

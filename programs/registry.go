@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/kv"
+	"github.com/aleph-edge/aleph-edge/runtime/image"
 	"github.com/aleph-edge/aleph-edge/runtime/pool"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
 )
@@ -25,7 +25,8 @@ type Config struct {
 	DB        *kv.DB
 	Engine    *wasm.Engine
 	Pool      *pool.Pool
-	Folder    string                       // for images and machine code
+	Folder    string                       // for programs' images and machine code
+	Engines   string                       // for those of languages; several nodes of a user may share it
 	CodePath  func(codeHash string) string // where a program's code is
 	Languages []Language
 	// Attach makes what requests need beside the version, once for each that is served.
@@ -34,12 +35,19 @@ type Config struct {
 	Removed func(program string)
 	// Logged gets what programs log while they are loaded. The default is to drop it.
 	Logged func(program string, level int, text []byte)
+	// Preparing is told how languages are made ready, where that takes long. The default is to tell nobody.
+	Preparing func(Preparation)
+	// Open is how many programs are kept open, each a descriptor and some maps; those that were not called for longest are
+	// closed, and opened again at their next call. The default is 4,096, or a quarter of the descriptors that the process may have.
+	Open int
 }
 
 // A Registry holds the programs of a node.
 type Registry struct {
 	config  Config
+	engines *engines
 	builder *builder
+	open    openPrograms
 
 	mu       sync.Mutex // of who replaces programs
 	programs atomic.Pointer[map[string]*Program]
@@ -58,6 +66,7 @@ type Program struct {
 	changing sync.Mutex // from a change's preparation to its end
 	share    pool.Share // of its versions: what instances they hold
 	gone     bool
+	ringed   bool // in openPrograms, whose mutex guards it
 }
 
 // Serving is the version that requests get. Its fields do not change.
@@ -67,32 +76,35 @@ type Serving struct {
 	Header   Header
 	Attached any  // Config.Attach made it
 	Reads    bool // the guest reads bodies that follow their events
+
+	called atomic.Bool // since openPrograms looked
 }
 
 // Open reads the records. Programs are made ready when they are first called. Close ends it.
 func Open(config Config) (*Registry, error) {
-	b, err := newBuilder(config.Engine, filepath.Join(config.Folder), config.Languages)
+	engines := newEngines(config.Engine, config.Engines, config.Languages, config.Preparing)
+	b, err := newBuilder(config.Engine, config.Folder, engines)
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{config: config, builder: b}
+	r := &Registry{config: config, engines: engines, builder: b, open: openPrograms{most: config.Open}}
+	if r.open.most <= 0 {
+		r.open.most = openMost()
+	}
 	programs := map[string]*Program{}
 	r.programs.Store(&programs)
 	keys := map[string]bool{}
-	for i := range config.Languages {
-		keys[b.languageKey(&config.Languages[i])] = true
-	}
 	err = loadAll(config.DB, func(record *Record) error {
 		programs[record.ID] = r.program(record)
 		for i := range record.Versions {
-			if img, code, err := b.keys(&record.Versions[i]); err == nil && !record.Forgotten {
-				keys[img], keys[code] = true, true
+			if key, err := b.key(&record.Versions[i]); err == nil && !record.Forgotten {
+				keys[key] = true
 			}
 		}
 		return nil
 	})
 	if err == nil {
-		err = b.cache.keep(keys)
+		err = errors.Join(b.cache.keep(keys), image.Sweep(config.Engines, enginesKept))
 	}
 	if err == nil {
 		err = r.finishRemovals()
@@ -114,22 +126,22 @@ func (r *Registry) finishRemovals() (err error) {
 	return err
 }
 
-// Warm makes the languages' engines ready, which can take seconds the first time.
-func (r *Registry) Warm() error {
-	var err error
-	for i := range r.config.Languages {
-		_, e := r.builder.ready(&r.config.Languages[i])
-		err = errors.Join(err, e)
-	}
-	return err
-}
+// enginesKept is how long the files of a language that no node opens are kept: those of other versions, which a node that was
+// set back may ask for.
+const enginesKept = 30 * 24 * time.Hour
 
-// Close frees what is served. Nothing may run any more.
+// Warm makes the languages' engines ready, one after the other. The first time on a machine that takes seconds each.
+func (r *Registry) Warm(ctx context.Context) error { return r.engines.warm(ctx) }
+
+// Languages says of each language how far it is.
+func (r *Registry) Languages() []LanguageState { return r.engines.states() }
+
+// Close frees what is served. Nothing may run any more. It waits for a compilation under way.
 func (r *Registry) Close() error {
 	for _, p := range *r.programs.Load() {
 		p.retire()
 	}
-	return r.builder.close()
+	return r.engines.close()
 }
 
 func (r *Registry) program(record *Record) *Program {
@@ -183,6 +195,9 @@ var ErrForgotten = errors.New("the program was forgotten")
 // Serving gives the version to run, made ready now if it is not.
 func (p *Program) Serving(ctx context.Context) (*Serving, error) {
 	if s := p.serving.Load(); s != nil {
+		if !s.called.Load() {
+			s.called.Store(true)
+		}
 		return s, nil
 	}
 	p.opening.Lock()
@@ -194,15 +209,18 @@ func (p *Program) Serving(ctx context.Context) (*Serving, error) {
 	if record.Forgotten || p.gone {
 		return nil, ErrForgotten
 	}
-	s, err := p.registry.open(ctx, p, *record.ActiveVersion())
+	s, err := p.registry.serve(ctx, p, *record.ActiveVersion())
 	if err != nil {
 		return nil, err
 	}
+	s.called.Store(true)
 	p.serving.Store(s)
+	p.registry.open.add(p)
 	return s, nil
 }
 
-func (r *Registry) open(ctx context.Context, p *Program, v Version) (*Serving, error) {
+// serve makes a version ready to be called.
+func (r *Registry) serve(ctx context.Context, p *Program, v Version) (*Serving, error) {
 	v.CodePath = r.config.CodePath(v.CodeHash)
 	spec, err := r.builder.open(ctx, &v, func(level int, text []byte) {
 		if r.config.Logged != nil {
@@ -258,7 +276,7 @@ func (r *Registry) Prepare(ctx context.Context, d Deployment) (*Change, error) {
 	p.changing.Lock()
 	next := p.Record().with(d.Version)
 	next.Name, next.Description, next.CodeRef = d.Name, d.Description, d.CodeRef
-	serving, err := r.open(ctx, p, *next.ActiveVersion())
+	serving, err := r.serve(ctx, p, *next.ActiveVersion())
 	if err != nil {
 		p.changing.Unlock()
 		return nil, err
@@ -318,7 +336,7 @@ func (p *Program) rollback(ctx context.Context, version int) (*Change, error) {
 	if to == nil {
 		return nil, fmt.Errorf("%w: %d; versions %d to %d are kept", ErrUnknownVersion, version, record.Versions[0].Number, record.Versions[len(record.Versions)-1].Number)
 	}
-	serving, err := p.registry.open(ctx, p, *to)
+	serving, err := p.registry.serve(ctx, p, *to)
 	if err != nil {
 		return nil, err
 	}
@@ -339,6 +357,9 @@ func (c *Change) Applied() {
 	p.gone = c.serving == nil
 	old := p.serving.Swap(c.serving)
 	p.opening.Unlock()
+	if c.serving != nil {
+		p.registry.open.add(p)
+	}
 	if c.fresh {
 		p.registry.add(p)
 	}
@@ -370,11 +391,8 @@ func (r *Registry) sweep(versions []Version) {
 	unused := map[string]bool{}
 	each := func(versions []Version, mark bool) {
 		for i := range versions {
-			if img, code, err := r.builder.keys(&versions[i]); err == nil {
-				unused[img] = mark
-				if code == img {
-					unused[code] = mark
-				}
+			if key, err := r.builder.key(&versions[i]); err == nil {
+				unused[key] = mark
 			}
 		}
 	}

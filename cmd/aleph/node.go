@@ -34,6 +34,7 @@ On a loopback address any account may deploy. On another address the node must b
 	f := cmd.Flags()
 	f.StringVar(&config.Listen, "listen", node.DefaultListen, "the `address` to serve, host:port")
 	f.StringVar(&config.Data, "data", node.DefaultData(), "the data `folder`")
+	f.StringVar(&config.Cache, "cache", "", "the `folder` for languages' machine code, which several nodes may share (default: $ALEPH_CACHE, else engines in the data folder)")
 	f.IntVar(&memory, "memory", 0, "`MiB` that the memories of all programs may grow by (default: half of the machine's)")
 	f.IntVar(&config.Instances, "instances", 0, "how many instances of programs there can be at once (default: what the machine's limits allow)")
 	f.IntVar(&body, "max-body", 10, "`MiB` that the body of a request to a program may have")

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -29,10 +31,11 @@ func TestNode(t *testing.T) {
 		Dir: "testdata/node",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EXAMPLES", examples)
+			env.Setenv("ALEPH_CACHE", os.Getenv("ALEPH_CACHE"))
 			return setup(env)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "ready": ready, "capture": capture, "eventually": eventually, "unordered": unordered,
+			"exits": exits, "ready": ready, "capture": capture, "eventually": eventually, "unordered": unordered, "settings": settings,
 		},
 	})
 }
@@ -112,8 +115,9 @@ func unordered(ts *testscript.TestScript, _ bool, args []string) {
 	}, network.Options{})
 	ts.Check(err)
 	program, err := network.Sign(owner.Key(), network.TypeProgram, network.Program{
-		Address: owner.Address, Time: now, Type: network.ProgramKind, Metadata: map[string]any{"name": args[0]},
-		On: network.On{HTTP: true}, Resources: network.Resources{VCPUs: 1, Memory: 128, Seconds: 10},
+		Address: owner.Address, Time: now, Type: network.ProgramKind, AllowAmend: true, Metadata: map[string]any{"name": args[0], "team": "web"},
+		On:        network.On{HTTP: true, Message: []map[string]any{{"channel": "TEST"}}},
+		Resources: network.Resources{VCPUs: 2, Memory: 128, Seconds: 10}, Payment: &network.Payment{Chain: "ETH", Type: "hold"},
 		Runtime: network.Runtime{Ref: "nodejs20", UseLatest: true}, Volumes: []json.RawMessage{}, Variables: map[string]string{},
 		Code: network.Code{Encoding: "plain", Entrypoint: args[1], Ref: store.ItemHash, UseLatest: true},
 	}, network.Options{})
@@ -130,6 +134,30 @@ func unordered(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	ts.Check(c.Upload(ctx, store, args[1], file))
 	ts.Check(<-published)
+}
+
+// settings NAME prints the content of the PROGRAM message that is in force for this account's program.
+func settings(ts *testscript.TestScript, _ bool, args []string) {
+	c, err := client.New(ts.Getenv("ALEPH_API_HOST"), nil)
+	ts.Check(err)
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	programs, err := c.Programs(ctx, "")
+	ts.Check(err)
+	for _, p := range programs {
+		if len(args) != 1 || p.Name != args[0] {
+			continue
+		}
+		content, err := c.Settings(ctx, &p)
+		ts.Check(err)
+		text, err := json.Marshal(content)
+		ts.Check(err)
+		_, err = fmt.Fprintf(ts.Stdout(), "%s\n", text)
+		ts.Check(err)
+		return
+	}
+	ts.Fatalf("usage: settings NAME")
 }
 
 // knows reports whether the node has a record of a message.

@@ -55,7 +55,7 @@ func Write(path string, memory []byte, size uint64, clock int64) error {
 
 // write is Write of what differs from base.
 func write(path string, memory []byte, size uint64, base *wasm.Image, clock int64) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), ".image-*")
+	file, err := os.CreateTemp(filepath.Dir(path), temporaryPattern)
 	if err != nil {
 		return fmt.Errorf("writing an image: %w", err)
 	}

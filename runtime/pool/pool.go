@@ -287,6 +287,22 @@ func (g *Guest) Remove(then func()) {
 	g.finish()
 }
 
+// RemoveIdle removes the guest if nothing of it is in use, and says whether it did.
+func (g *Guest) RemoveIdle() bool {
+	p := g.pool
+	p.mu.Lock()
+	if g.inUse > 0 {
+		p.mu.Unlock()
+		return false
+	}
+	g.closed = true
+	for len(g.idle) > 0 {
+		p.evict(g.idle[len(g.idle)-1])
+	}
+	g.finish()
+	return true
+}
+
 // InUse is how many instances the guest holds.
 func (g *Guest) InUse() int {
 	g.pool.mu.Lock()
