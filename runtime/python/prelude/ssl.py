@@ -299,7 +299,7 @@ class SSLObject(_TLS):
     def do_handshake(self):
         if not self._greeted:
             self._greeted = True
-            self._outgoing.write(_HELLO + (self.server_hostname or "").encode("ascii", "replace") + b"\n")
+            self._outgoing.write(_HELLO + b"\n")
 
     def read(self, len=1024, buffer=None):
         if not self._incoming.pending:
@@ -388,6 +388,10 @@ class SSLSocket(_TLS, _socket.socket):
         super().connect(address)
         connection_context(self.context, self.connection, self.server_hostname)
         return 0
+
+    @property
+    def _sslobj(self):  # httpcore asks it for the protocol
+        return self
 
     def do_handshake(self, block=False):
         self.connection

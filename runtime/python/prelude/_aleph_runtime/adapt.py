@@ -6,14 +6,19 @@ import sys
 
 
 def _anyio(module):
-    """anyio runs in threads what would block: here it runs at once."""
+    """anyio runs in threads what would block: here it runs at once. And a broken stream says what broke it."""
     from .loop import inline
 
     async def run_sync_in_worker_thread(cls, func, args, abandon_on_cancel=False, limiter=None):
         context = contextvars.copy_context()
-        context.run(module.sniffio.current_async_library_cvar.set, None) if hasattr(module, "sniffio") else None
+        if hasattr(module, "sniffio"):
+            context.run(module.sniffio.current_async_library_cvar.set, None)
         return context.run(inline, func, *args)
 
+    def text(self):
+        return Exception.__str__(self) or str(self.__cause__ or "")
+
+    module.BrokenResourceError.__str__ = text
     module.AsyncIOBackend.run_sync_in_worker_thread = classmethod(run_sync_in_worker_thread)
 
 

@@ -4,7 +4,9 @@ import asyncio
 import json
 from urllib.parse import unquote_to_bytes
 
-from . import reply, request
+import _aleph
+
+from . import errors, log, reply, request
 from .operations import BODY_READ, Operation
 from .stream import Stream
 
@@ -145,8 +147,13 @@ class _Call:
 def call(app, event, loop, state):
     """Answers a request."""
     request_call = _Call(event, loop)
-    loop.run_until_complete(app(scope(event, state), request_call.receive, request_call.send))
     stream = request_call.stream
+    try:
+        loop.run_until_complete(app(scope(event, state), request_call.receive, request_call.send))
+    except Exception as error:
+        if not stream.finished:
+            raise
+        _aleph.log(log.ERROR, errors.text(error))  # the reply is the application's all the same
     if not stream.finished:
         raise reply.InvalidReply("the ASGI application returned without sending a response" if not stream.started
                                  else "the ASGI application returned before its response was complete")

@@ -98,7 +98,7 @@ def _two_calls(application):
 # One function for each kind of handler, with no more in it than an event needs.
 
 def _plain(handler, arguments, _):
-    make_request, make_context, is_dict, keys = request.request, request.context, dict, reply._KEYS
+    make_request, is_dict, keys = request.request, dict, reply._KEYS
     json_bytes, JSON, answer, send = encode.json_bytes, reply.JSON, _aleph.reply, reply.send
 
     if arguments == 1:
@@ -110,13 +110,18 @@ def _plain(handler, arguments, _):
                 except (TypeError, ValueError):
                     return send(result)
                 return answer(200, JSON, body)
-            send(result)
+            send(_settled(result))
     else:
         invoke = _invoke(handler, arguments)
 
         def handle(event):
-            send(invoke(event))
+            send(_settled(invoke(event)))
     return handle
+
+
+def _settled(result):
+    """What a plain handler returned; a coroutine's result, where it handed on to an async function."""
+    return _loop.run_until_complete(result) if inspect.iscoroutine(result) else result
 
 
 def _invoke(handler, arguments):

@@ -5,8 +5,8 @@ fetch when its head and body are there, or, if the body is long, as soon as _HEL
 fetch writes. The answer's body is read while less than _AHEAD of it waits for the client.
 """
 
+import collections
 import errno
-import http
 import re
 
 import _aleph
@@ -15,24 +15,29 @@ from . import operations
 from .operations import (BODY, END, FETCH, FETCH_CLOSE, FETCH_READ, FETCH_WRITE, HEADER, HTTP_STATUS, MESSAGE, METHOD, MORE, STATUS,
                          STREAM, URL, Operation)
 
-HELLO = b"\x16aleph-tls "  # begins the line by which ssl.py says that the rest would be encrypted
+HELLO = b"\x16aleph-tls"  # begins the line by which ssl.py says that the rest would be encrypted
 
 _HELD = 256 << 10
 _AHEAD = 256 << 10
 _HEAD = 256 << 10
 
 _request_line = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) (\S+) HTTP/(1\.[01])").fullmatch
-_OWN = frozenset(("connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "expect", "host"))
+_OWN = frozenset(("connection", "keep-alive", "proxy-connection", "transfer-encoding", "te", "trailer", "upgrade", "expect", "host",
+                  "content-length"))
 _HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"))
 _PORTS = {"http": 80, "https": 443}
 
-_streams = 0
+_MOST = 60  # exchanges at once; the node takes 64
+_streams = set()  # the numbers of those that are open
+_queue = collections.deque()  # connections with a request that waits for room
+_last = 0
 
 
-def _stream():
-    global _streams
-    _streams += 1
-    return _streams
+def _new_stream():
+    global _last
+    _last += 1
+    _streams.add(_last)
+    return _last
 
 
 def failure(fields):
@@ -168,7 +173,7 @@ class Connection:
                 host = value
             elif name == "upgrade":
                 raise OSError(errno.EOPNOTSUPP, f"{value} connections are not available in a function; its connections speak HTTP/1.1")
-            if name not in _OWN and not (name == "content-length" and not length):
+            if name not in _OWN:
                 pairs.append((name, value))
         scheme = "https" if self.tls else "http"
         authority = f"[{self.host}]" if ":" in self.host else self.host
@@ -176,8 +181,6 @@ class Connection:
             authority += f":{self.port}"
         if host and host.lower() not in (authority.lower(), f"{authority}:{self.port}".lower()):
             pairs.append(("host", host))
-        if method in ("POST", "PUT", "PATCH") and length == 0:
-            pairs.append(("content-length", "0"))
         self._head = method == "HEAD"
         self._old = version == "1.0"
         self._length = length
@@ -226,17 +229,11 @@ class Connection:
     def _send(self, least=_HELD):
         """Gives the node what is there of the request; the middle of a body by least bytes."""
         if self._fetch is None and not self._stream:
-            self._stream = _stream()
-            method, url, pairs = self._request
-            fields = [(METHOD, method), (URL, url), *((HEADER, ("pair", *pair)) for pair in pairs), (STREAM, ("u32", self._stream))]
-            if self._length or self._chunked:
-                fields.append((BODY, bytes(self._body)))
-                self._body.clear()
-            if self._sent:
-                self._written = True
-            else:
-                fields.append((MORE, ("u32", 1)))
-            self._fetch = Operation(FETCH, _aleph.frame(fields), self._answered)
+            if len(_streams) == _MOST:
+                if self not in _queue:
+                    _queue.append(self)
+                return
+            self._open()
         if not self._written and self._write is None and (self._sent or len(self._body) >= least):
             fields = [(STREAM, ("u32", self._stream)), (BODY, bytes(self._body[:1 << 20]))]
             del self._body[:1 << 20]
@@ -244,6 +241,28 @@ class Connection:
                 self._written = True
                 fields.append((END, ("u32", 1)))
             self._write = Operation(FETCH_WRITE, _aleph.frame(fields), self._wrote)
+
+    def _open(self):
+        self._stream = _new_stream()
+        method, url, pairs = self._request
+        if self._length and not self._sent:
+            pairs.append(("content-length", str(self._length)))
+        fields = [(METHOD, method), (URL, url), *((HEADER, ("pair", *pair)) for pair in pairs), (STREAM, ("u32", self._stream))]
+        if self._length or self._chunked:
+            fields.append((BODY, bytes(self._body)))
+            self._body.clear()
+        if self._sent:
+            self._written = True
+        else:
+            fields.append((MORE, ("u32", 1)))
+        self._fetch = Operation(FETCH, _aleph.frame(fields), self._answered)
+
+    def _release(self):
+        """The exchange is over; one that waits for room may begin."""
+        _streams.discard(self._stream)
+        self._stream = 0
+        if _queue and len(_streams) < _MOST:
+            _queue.popleft()._send()
 
     def flush(self):
         """The client waits: what is held of a request's body goes out."""
@@ -268,13 +287,10 @@ class Connection:
         self._fetch = None
         fields = operations.read(operation.result)
         if fields[STATUS]:
-            self._stream = 0
+            self._release()
             return self._fail(failure(fields))
         status = operations.number(fields, HTTP_STATUS)
-        try:
-            reason = http.HTTPStatus(status).phrase
-        except ValueError:
-            reason = ""
+        reason = fields.get(MESSAGE, b"").decode("latin-1")
         lines = [f"HTTP/1.1 {status} {reason}"]
         length = None
         for name, value in fields.get(HEADER, ()):
@@ -313,7 +329,7 @@ class Connection:
         self._tell()
 
     def _end(self):
-        self._stream = 0
+        self._release()
         if self._framing == "chunked":
             self.output += b"0\r\n\r\n"
         elif self._framing == "close":
@@ -355,7 +371,9 @@ class Connection:
         self._fetch = self._write = self._read = None
         if self._stream:
             Operation(FETCH_CLOSE, _aleph.frame([(STREAM, ("u32", self._stream))]))
-            self._stream = 0
+            self._release()
+        elif self in _queue:
+            _queue.remove(self)
         self._framing = None
         self.eof = True
 
