@@ -31,6 +31,8 @@ var rules = map[string]rule{
 	"runtime/image":      {"abi runtime/wasm", "an image is captured from a memory; what is in it is not its business"},
 	"runtime/pool":       {"abi runtime/wasm runtime/image", "it hands out instances of any guest, whoever deployed or calls it"},
 	"runtime/javascript": {"abi runtime/wasm runtime/image runtime/pool", "a language is an engine on the guest contract; programs come to it, it does not look for them"},
+	"runtime/python":     {"", "the engines are modules and files; who runs them is not their business"},
+	"runtime/enginetest": {"abi kv runtime/wasm runtime/image", "it tests engines below the dispatcher: events go in, operations come out, and the store is real"},
 	"kv":                 {"", "the database is below everything that keeps something in it"},
 	"kv/kvtest":          {"kv", "it is the contract that every kv.Store is tested against"},
 	"logs":               {"", "logs are files of lines; who logs is a name to them"},
