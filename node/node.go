@@ -29,6 +29,7 @@ import (
 	"github.com/aleph-edge/aleph-edge/programs"
 	"github.com/aleph-edge/aleph-edge/runtime/javascript"
 	"github.com/aleph-edge/aleph-edge/runtime/pool"
+	"github.com/aleph-edge/aleph-edge/runtime/python"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
 	triggers "github.com/aleph-edge/aleph-edge/triggers/http"
 	"github.com/aleph-edge/aleph-edge/usage"
@@ -109,7 +110,7 @@ func Open(config Config) (_ *Node, err error) {
 		Stores: func(program string) kv.Store { return n.db.Store(program, kv.Quota{}) }})
 	if n.registry, err = programs.Open(programs.Config{DB: n.db, Engine: n.engine, Pool: n.pool, Folder: filepath.Join(config.Data, "images"), Engines: config.Cache,
 		CodePath:  func(hash string) string { return filepath.Join(config.Data, "blobs", hash) },
-		Languages: []programs.Language{{Name: "javascript", Runtimes: javascript.Runtimes(), Version: javascript.Version(), Module: javascript.Module}},
+		Languages: languages(),
 		Attach:    n.dispatcher.Attach,
 		Removed:   n.drop,
 		Preparing: n.preparing,
@@ -147,6 +148,19 @@ func Open(config Config) (_ *Node, err error) {
 	n.work.Go(n.trim)
 	n.work.Go(n.warm)
 	return n, nil
+}
+
+// languages are the engines of this node, in the order they are made ready.
+func languages() []programs.Language {
+	all := []programs.Language{{Name: "javascript", Runtimes: javascript.Runtimes(), Version: javascript.Version(), Module: javascript.Module}}
+	var prelude []programs.File
+	for _, f := range python.InitFiles() {
+		prelude = append(prelude, programs.File{Path: f.Path, Content: f.Content})
+	}
+	for _, e := range python.Engines() {
+		all = append(all, programs.Language{Name: e.Name(), Runtimes: e.Runtimes(), Version: e.Version(), Module: e.Module, Init: prelude})
+	}
+	return all
 }
 
 // maxUpload bounds a form with a program's code: the code, and room for the message.
