@@ -37,14 +37,19 @@ func BenchmarkStoreSet(b *testing.B) {
 }
 
 // BenchmarkUpdate: the same in transactions of their own, which Badger syncs one by one.
-func BenchmarkUpdate(b *testing.B) {
+func BenchmarkUpdate(b *testing.B) { benchmarkUpdate(b, (*DB).Update) }
+
+// BenchmarkGroupUpdate: the same in transactions that share theirs.
+func BenchmarkGroupUpdate(b *testing.B) { benchmarkUpdate(b, (*DB).GroupUpdate) }
+
+func benchmarkUpdate(b *testing.B, update func(*DB, func(*Txn) error) error) {
 	for _, writers := range []int{1, 16, 256} {
 		b.Run(fmt.Sprintf("writers=%d", writers), func(b *testing.B) {
 			db := open(b, b.TempDir(), Options{})
 			v := []byte(strings.Repeat("x", 100))
 			b.ResetTimer()
 			parallelism(b, writers, func(g, i int) {
-				if err := db.Update(func(t *Txn) error { return t.Set(fmt.Sprintf("queue/%d/%d", g, i%1000), v) }); err != nil {
+				if err := update(db, func(t *Txn) error { return t.Set(fmt.Sprintf("queue/%d/%d", g, i%1000), v) }); err != nil {
 					b.Error(err)
 				}
 			})

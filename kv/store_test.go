@@ -32,3 +32,22 @@ func TestContract(t *testing.T) {
 		})
 	}
 }
+
+func TestUpdateContract(t *testing.T) {
+	for name, update := range map[string]kvtest.Update{"Update": (*kv.DB).Update, "GroupUpdate": (*kv.DB).GroupUpdate} {
+		t.Run(name, func(t *testing.T) {
+			kvtest.RunUpdate(t, func(t *testing.T) *kv.DB {
+				db, err := kv.Open(t.TempDir(), kv.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() {
+					if err := db.Close(); err != nil {
+						t.Error(err)
+					}
+				})
+				return db
+			}, update)
+		})
+	}
+}

@@ -19,7 +19,7 @@ func (db *DB) View(fn func(*Txn) error) error {
 		return closed()
 	}
 	defer db.leave()
-	return badgerError(db.badger.View(func(t *badger.Txn) error { return fn(&Txn{t}) }))
+	return badgerError(db.badger.View(func(t *badger.Txn) error { return fn(&Txn{txn: t}) }))
 }
 
 // Update runs fn in a transaction and commits it: all or nothing, serializable, on disk on return. When what it read was changed
@@ -45,7 +45,7 @@ func (db *DB) update(fn func(*Txn) error) error {
 	}
 	t := db.badger.NewTransaction(true)
 	defer t.Discard()
-	if err := fn(&Txn{t}); err != nil {
+	if err := fn(&Txn{txn: t}); err != nil {
 		return err
 	}
 	return db.commit(t)
@@ -60,9 +60,36 @@ func (db *DB) commit(t *badger.Txn) error {
 	return db.writeFailed(err)
 }
 
-// Txn reads and writes records within View or Update. It is not for several goroutines, nor for use after the function returned.
+// GroupUpdate is Update for many callers at a time: what waits is committed in one transaction, with one sync, together with the
+// Stores' writes. Atomicity, errors and durability are those of Update. fn runs in the database's writer, perhaps twice and more:
+// it must be quick, and call neither a Store nor the DB. A function that fails before it wrote costs the others nothing; one that
+// fails after makes those before it in the transaction run again.
+func (db *DB) GroupUpdate(fn func(*Txn) error) error {
+	var failed error
+	err := db.do(groupCost, func(b *batch) error {
+		t := &Txn{txn: b.txn}
+		failed = fn(t)
+		b.writes += t.writes
+		b.bytes += t.bytes
+		if failed != nil && t.writes > 0 {
+			return errSpoiled
+		}
+		return nil
+	})
+	if failed != nil {
+		return badgerError(failed)
+	}
+	return err
+}
+
+// groupCost is what a GroupUpdate is taken to write, in bytes, before it runs.
+const groupCost = 1024
+
+// Txn reads and writes records within View, Update or GroupUpdate. It is not for several goroutines, nor for use after the function
+// returned.
 type Txn struct {
-	txn *badger.Txn
+	txn           *badger.Txn
+	writes, bytes int
 }
 
 // Get returns a copy of key's value, and whether there is one.
@@ -99,6 +126,7 @@ func (t *Txn) set(key string, value []byte, expires uint64) error {
 	if len(value) > MaxRecord {
 		return fail(ErrValueTooLarge, "record %q: %d bytes, limit %d", key, len(value), MaxRecord)
 	}
+	t.wrote(len(key) + len(value))
 	return t.txn.SetEntry(&badger.Entry{Key: []byte(key), Value: value, ExpiresAt: expires})
 }
 
@@ -107,7 +135,13 @@ func (t *Txn) Delete(key string) error {
 	if err := checkRecordKey(key); err != nil {
 		return err
 	}
+	t.wrote(len(key))
 	return t.txn.Delete([]byte(key))
+}
+
+func (t *Txn) wrote(bytes int) {
+	t.writes++
+	t.bytes += bytes + 16 // Badger's own
 }
 
 // Record is a key and its value.

@@ -10,13 +10,15 @@ import (
 
 // The writer is one goroutine that makes every change of every Store.
 //
-//	Store.Set ─┐
-//	Store.… ───┼► ops ─► gather ─► sweep what is due ─► apply in order, one Badger transaction ─► commit ─► watchers ─► answers
-//	DropStore ─┘              ▲                                                                              │
-//	                          └────────────── refused for quota while more is due ◄──────────────────────────┘
+//	Store.Set ───┐
+//	Store.… ─────┤
+//	DropStore ───┼► ops ─► gather ─► sweep what is due ─► apply in order, one Badger transaction ─► commit ─► watchers ─► answers
+//	GroupUpdate ─┘              ▲                                                                              │
+//	                            └────────────── refused for quota while more is due ◄──────────────────────────┘
 //
-// Invariants: nothing but the writer writes below store/ and expiry/, so what apply reads cannot change under it; an op writes
-// all of its changes or, if it returns an *Error, none; an op is answered after its batch was synced.
+// Invariants: nothing but the writer writes below store/ and expiry/, so what a Store's op reads there cannot change under it; an
+// op writes all of its changes or none: one that fails after it wrote spoils the transaction, which is made again without it; an
+// op is answered after its batch was synced.
 //
 // Nothing slow runs here: values are checked and JSON is compared by the callers.
 
@@ -24,6 +26,9 @@ const (
 	// A batch is closed at so many ops or bytes. One op more, and what Badger adds, still fits MaxTransaction.
 	batchOps   = 512
 	batchBytes = 1 << 20
+
+	// batchWrites is where a transaction takes no further op that did not say its cost, as batchBytes is.
+	batchWrites = maxWrites / 4
 
 	// sweepKeys is how many expired entries one transaction deletes: up to 3 keys of some 1,200 bytes each.
 	sweepKeys = 256
@@ -33,8 +38,8 @@ const (
 
 // op is one change and its answer.
 type op struct {
-	cost  int                // bytes that it may write
-	apply func(*batch) error // an *Error refuses this op; any other spoils the batch
+	cost  int                // bytes that it may write, as far as it is known
+	apply func(*batch) error // an *Error refuses this op; any other spoils the transaction
 	err   error
 	done  chan struct{}
 }
@@ -128,32 +133,63 @@ func (w *writer) gather(batch []*op) []*op {
 	return batch
 }
 
-// commit applies ops in one transaction, and each in its own if that fails before anything was written.
+// commit applies ops in order: all in one transaction, if none spoils it and they fit. What shared a transaction with an op that
+// spoiled it is made again without it, so every op is applied at most twice, whichever fail.
 func (w *writer) commit(ops []*op) {
-	if len(ops) == 0 {
-		return
+	limit, conflicts := len(ops), 0 // how many may share the next transaction
+	for len(ops) > 0 {
+		shared := min(limit, len(ops))
+		n, err := w.apply(ops[:shared])
+		switch {
+		case err == nil:
+			ops, limit, conflicts = ops[n:], len(ops)-n, 0
+		case errors.Is(err, errSpoiled) && n > 0:
+			limit = n
+		case errors.Is(err, errSpoiled):
+			ops[0].err = unavailable(ops[0].err)
+			ops, limit = ops[1:], len(ops)-1
+		case errors.Is(err, ErrUnavailable):
+			for _, o := range ops {
+				o.err = err
+			}
+			return
+		case shared > 1: // too large together, or what one of them read was changed
+			limit = shared / 2
+		case errors.Is(err, badger.ErrConflict) && conflicts < maxAttempts-1:
+			conflicts++
+		default:
+			ops[0].err = badgerError(err)
+			if _, typed := errors.AsType[*Error](ops[0].err); !typed {
+				ops[0].err = unavailable(err)
+			}
+			ops, limit, conflicts = ops[1:], len(ops)-1, 0
+		}
 	}
+}
+
+// errSpoiled: an op failed after it had, perhaps, written something.
+var errSpoiled = errors.New("spoiled transaction")
+
+// apply makes one transaction of the first n of ops, as many as fit, and publishes what they changed. Nothing is written if it fails;
+// if that is errSpoiled, ops[n] spoiled it.
+func (w *writer) apply(ops []*op) (n int, err error) {
 	changes, err := w.transact(func(b *batch) error {
 		for _, o := range ops {
+			if b.bytes >= batchBytes || b.writes >= batchWrites {
+				return nil
+			}
 			o.err = o.apply(b)
 			if _, refused := errors.AsType[*Error](o.err); o.err != nil && !refused {
-				return o.err
+				return errSpoiled
 			}
+			n++
 		}
 		return nil
 	})
-	switch {
-	case err == nil:
+	if err == nil {
 		w.db.hub.publish(changes)
-	case len(ops) > 1 && !errors.Is(err, ErrUnavailable): // nothing was written
-		for i := range ops {
-			w.commit(ops[i : i+1])
-		}
-	default:
-		for _, o := range ops {
-			o.err = unavailable(err)
-		}
 	}
+	return n, err
 }
 
 func unavailable(err error) error {
@@ -254,6 +290,8 @@ type batch struct {
 	changes []change
 	due     int64
 	scratch []byte
+
+	writes, bytes int // of GroupUpdates, whose cost is not known before
 }
 
 // expiry is when a TTL of so many seconds that begins now ends, never early; 0 for none.
