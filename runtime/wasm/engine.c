@@ -46,6 +46,9 @@ char *aleph_engine_new(uint32_t slots, uint64_t max_wasm_stack, uint64_t tick_ns
   // consolidated at each run; the thread's own cache serves the small ones.
   mallopt(M_ARENA_MAX, (int)procs);
   mallopt(M_MXFAST, 0);
+  // An instance of CPython is one block of some 400 KB, made and freed with each run: from the heap, which keeps it.
+  mallopt(M_MMAP_THRESHOLD, 8 << 20);
+  mallopt(M_TRIM_THRESHOLD, 32 << 20);
   aleph_engine *e = calloc(1, sizeof *e);
   e->slot_count = slots;
   e->stride = ALEPH_RESERVATION + ALEPH_GUARD;
