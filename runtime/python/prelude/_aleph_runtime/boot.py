@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import importlib
 import inspect
 import os
 import sys
@@ -41,6 +42,7 @@ def load(entrypoint, variables, memory):
     global _handle
     os.environ.update(variables)
     sys.argv = [entrypoint or "main.py"]
+    importlib.invalidate_caches()  # the program's folders were not there before
     try:
         place, name = program.parse(entrypoint)
         module, place = program.load(place)
