@@ -24,7 +24,7 @@ const (
 	readAhead     = 256 << 10
 	readDefault   = 64 << 10
 	readPiece     = 32 << 10
-	smallBody     = 64 << 10             // a body of at most that many bytes comes with its head, if it comes
+	smallBody     = 64 << 10              // a body of at most that many bytes comes with its head, if it comes
 	smallPatience = 20 * time.Millisecond // within that time
 )
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -341,4 +342,231 @@ func TestFetchStream(t *testing.T) {
 	if r[16].status != abi.OpClosed {
 		t.Errorf("write to a closed stream: %+v", r[16])
 	}
+}
+
+// TestFetchRefused: addresses, programs without internet access, and times.
+func TestFetchRefused(t *testing.T) {
+	stop := make(chan struct{})
+	defer close(stop)
+	w, p, base := outside(t, func(_ http.ResponseWriter, r *http.Request) {
+		select {
+		case <-stop:
+		case <-r.Context().Done():
+		}
+	})
+	var s script
+	s = s.do(abi.OpFetch, url("http://10.0.0.1/"))
+	s = s.do(abi.OpFetch, url(base), patienceOf(10*time.Millisecond))
+	s = s.do(abi.OpFetch, url(base), patienceOf(10*time.Millisecond), number(abi.TagStream, 1))
+	s = s.step(0, abi.OpFetch, []byte("no frame"))
+	r := w.perform(p, s)
+	for n, want := range []result{
+		{status: abi.OpForbidden, message: "10.0.0.1 is a private address; the operator can allow it with --allow-egress"},
+		{status: abi.OpTimeout, message: "no answer within 10ms"},
+		{status: abi.OpTimeout, message: "no answer within 10ms"},
+		{status: abi.OpInvalidArgument, message: `invalid frame: it does not begin with "alv1"`},
+	} {
+		if r[n].status != want.status || r[n].message != want.message {
+			t.Errorf("%d: %d %s, want %s", n, r[n].status, r[n].message, want.message)
+		}
+	}
+	offline := w.deployVersion("offline", scripted, programs.Version{Memory: 200, NoInternet: true})
+	for _, q := range w.perform(offline, script{}.do(abi.OpFetch, url(base)).do(abi.OpFetchRead, number(abi.TagStream, 1))) {
+		if q.status != abi.OpForbidden || q.message != "this program has no internet access (internet: false)" {
+			t.Errorf("%+v", q)
+		}
+	}
+}
+
+// TestFetchCancel cancels operations: the exchange ends for a request and a write, a read loses nothing.
+func TestFetchCancel(t *testing.T) {
+	gone := make(chan string, 10)
+	more, proceed := make(chan struct{}), make(chan struct{})
+	w, p, base := outside(t, func(rw http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/wait", "/wait-streamed":
+			<-r.Context().Done()
+			gone <- r.URL.Path
+		case "/slow":
+			rw.WriteHeader(http.StatusOK)
+			_ = http.NewResponseController(rw).Flush()
+			<-more
+			fmt.Fprint(rw, "all of it")
+		case "/full":
+			_, _ = r.Body.Read(make([]byte, 1))
+			<-proceed
+			if _, err := io.Copy(io.Discard, r.Body); err != nil {
+				gone <- r.URL.Path
+			}
+		}
+	})
+	on := func(n uint32) field { return number(abi.TagStream, n) }
+	var s script
+	s = s.start(abi.OpFetch, url(base+"/wait"))                 // 0
+	s = s.start(abi.OpFetch, url(base+"/wait-streamed"), on(1)) // 1
+	s = s.sleep(50 * time.Millisecond)
+	s = s.cancel(0).cancel(1)
+	s = s.sleep(50 * time.Millisecond)
+	r := w.perform(p, s)
+	for range 2 {
+		select {
+		case <-gone:
+		case <-time.After(10 * time.Second):
+			t.Fatal("a request that was cancelled goes on")
+		}
+	}
+	if len(r) != 2 {
+		t.Errorf("%+v", r)
+	}
+
+	s = script{}.do(abi.OpFetch, url(base+"/slow"), on(1))
+	s = s.start(abi.OpFetchRead, on(1)) // 0
+	s = s.do(abi.OpFetchRead, on(1))    // refused
+	s = s.cancel(0)
+	s = s.start(abi.OpFetchRead, on(1)) // 1
+	s = s.sleep(time.Millisecond)
+	time.AfterFunc(100*time.Millisecond, func() { close(more) })
+	s = s.cancel(1)
+	s = s.do(abi.OpFetchRead, on(1), number(abi.TagLimit, 3))
+	s = s.do(abi.OpFetchRead, on(1))
+	r = w.perform(p, s)
+	if r[1].status != abi.OpInvalidArgument || r[3].body != "all" || r[4].body != " of it" {
+		t.Errorf("%+v", r)
+	}
+
+	s = script{}.start(abi.OpFetch, url(base+"/full"), text(abi.TagMethod, "POST"), on(1), number(abi.TagMore, 1)) // 0
+	large := text(abi.TagBody, strings.Repeat("x", 12<<20))
+	s = s.start(abi.OpFetchWrite, on(1), large) // 1: more than buffers take
+	s = s.do(abi.OpFetchWrite, on(1), text(abi.TagBody, "x"))
+	s = s.sleep(50 * time.Millisecond)
+	s = s.cancel(1)
+	s = s.wait(0)
+	r = w.perform(p, s)
+	if r[0].status != abi.OpInvalidArgument || r[2].status != abi.OpClosed {
+		t.Errorf("%+v", r)
+	}
+	close(proceed)
+	if path := <-gone; path != "/full" {
+		t.Error(path)
+	}
+	w.idle()
+}
+
+// idle waits until nothing is under way any more.
+func (w *world) idle() {
+	w.Helper()
+	for deadline := time.Now().Add(10 * time.Second); w.dispatcher.Operations() > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.Fatalf("%d operations are still under way", w.dispatcher.Operations())
+		}
+	}
+}
+
+// TestFetchEnds: an invocation that ends takes its exchanges with it.
+func TestFetchEnds(t *testing.T) {
+	gone := make(chan struct{}, 100)
+	w, p, base := outside(t, func(rw http.ResponseWriter, r *http.Request) {
+		rw.WriteHeader(http.StatusOK)
+		_ = http.NewResponseController(rw).Flush()
+		for r.Context().Err() == nil {
+			if _, err := rw.Write(make([]byte, 64<<10)); err != nil {
+				break
+			}
+		}
+		gone <- struct{}{}
+	})
+	var s script
+	for n := range uint32(maxStreams) {
+		s = s.do(abi.OpFetch, url(base), number(abi.TagStream, n))
+	}
+	s = s.do(abi.OpFetch, url(base), number(abi.TagStream, maxStreams))
+	s = s.do(abi.OpFetch, url(base), number(abi.TagStream, 3))
+	s = s.do(abi.OpFetchClose, number(abi.TagStream, 3))
+	s = s.do(abi.OpFetch, url(base), number(abi.TagStream, 3))
+	s = s.do(abi.OpFetchRead, number(abi.TagStream, 3), number(abi.TagLimit, 1<<30))
+	r := w.perform(p, s)
+	if q := r[maxStreams]; q.status != abi.OpUnavailable || q.message != "64 streams are open, the limit" {
+		t.Errorf("one too many: %+v", q)
+	}
+	if q := r[maxStreams+1]; q.status != abi.OpInvalidArgument || q.message != "stream 3 is open" {
+		t.Errorf("the same number: %+v", q)
+	}
+	if q := r[maxStreams+3]; q.code != 200 {
+		t.Errorf("after closing one: %+v", q)
+	}
+	if q := r[maxStreams+4]; len(q.body) == 0 || len(q.body) > readAhead {
+		t.Errorf("%d bytes read", len(q.body))
+	}
+	for range maxStreams + 1 {
+		select {
+		case <-gone:
+		case <-time.After(10 * time.Second):
+			t.Fatal("an exchange outlives its invocation")
+		}
+	}
+}
+
+// TestFetchAhead: of a body that the guest does not read, the node reads only so much ahead.
+func TestFetchAhead(t *testing.T) {
+	var sent atomic.Int64
+	w, p, base := outside(t, func(rw http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			n, err := rw.Write(make([]byte, 64<<10))
+			if err != nil {
+				return
+			}
+			sent.Add(int64(n))
+		}
+	})
+	s := script{}.do(abi.OpFetch, url(base), number(abi.TagStream, 1)).sleep(300 * time.Millisecond)
+	w.perform(p, s)
+	if n := sent.Load(); n > 32<<20 { // the kernel's buffers are a part of it
+		t.Errorf("%d bytes were sent to a guest that read none", n)
+	}
+	if n := w.records("scripted")[0].InboundBytes; n > readAhead+2*readPiece {
+		t.Errorf("%d bytes were read", n)
+	}
+}
+
+// TestFetchHeld: answers that a guest does not take are bounded.
+func TestFetchHeld(t *testing.T) {
+	w, p, base := outside(t, func(rw http.ResponseWriter, r *http.Request) { _, _ = rw.Write(make([]byte, 15<<20)) })
+	var s script
+	for range 6 {
+		s = s.start(abi.OpFetch, url(base))
+	}
+	for n := range uint32(6) {
+		s = s.wait(n)
+		if n == 0 {
+			s = s.sleep(500 * time.Millisecond) // until all have come
+		}
+	}
+	full := 0
+	for _, q := range w.perform(p, s) {
+		if q.status == abi.OpUnavailable {
+			full++
+		}
+	}
+	if full == 0 {
+		t.Error("90 MiB of answers are held")
+	}
+	if r := w.perform(p, script{}.do(abi.OpFetch, url(base)).do(abi.OpFetch, url(base))); r[0].code != 200 || r[1].code != 200 {
+		t.Error("what was held is not given back")
+	}
+	if err := w.dispatcher.config.Egress.Program("scripted").Reserve(egress.MaxHeld); err != nil {
+		t.Error(err)
+	}
+}
+
+// FuzzFetchRequest reads frames as guests send them.
+func FuzzFetchRequest(f *testing.F) {
+	f.Add(operation(url("http://example.org"), header("a", "b"), text(abi.TagBody, "x"), number(abi.TagStream, 1), number(abi.TagMore, 1),
+		number(abi.TagRedirects, 20), number(abi.TagLimit, 5), number(abi.TagEnd, 1), patienceOf(time.Second)))
+	f.Add([]byte("alv1"))
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		q, err := readFetch(frame)
+		if err == nil && (q.more && !q.streamed || q.limit < 1 || q.limit > readAhead || q.patience < 0 || q.Redirects < 0) {
+			t.Errorf("%+v", q)
+		}
+	})
 }
