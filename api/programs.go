@@ -22,6 +22,7 @@ import (
 type programJSON struct {
 	*programs.Record
 	Runtime    string            `json:"runtime"`
+	Engine     string            `json:"engine,omitempty"` // what runs the runtime's programs
 	Memory     int               `json:"memory"`
 	Timeout    int               `json:"timeout"`
 	Variables  map[string]string `json:"variables"`
@@ -31,20 +32,20 @@ type programJSON struct {
 	Status     string            `json:"status"`
 }
 
-func describe(ctx *fasthttp.RequestCtx, r *programs.Record) programJSON {
+func (a *API) describe(ctx *fasthttp.RequestCtx, r *programs.Record) programJSON {
 	v := r.ActiveVersion()
 	variables := v.Variables
 	if variables == nil {
 		variables = map[string]string{}
 	}
-	return programJSON{Record: r, Runtime: v.Runtime, Memory: v.Memory, Timeout: v.Timeout, Variables: variables, Encoding: v.Encoding,
+	return programJSON{Record: r, Runtime: v.Runtime, Engine: a.Programs.Language(v.Runtime), Memory: v.Memory, Timeout: v.Timeout, Variables: variables, Encoding: v.Encoding,
 		Entrypoint: v.Entrypoint, Endpoint: fmt.Sprintf("%s://%s%s%s", ctx.URI().Scheme(), ctx.Host(), runPrefix, r.ID), Status: "active"}
 }
 
 func (a *API) list(ctx *fasthttp.RequestCtx) {
 	list := []programJSON{}
 	for _, r := range a.Programs.List(string(ctx.QueryArgs().Peek("owner"))) {
-		list = append(list, describe(ctx, r))
+		list = append(list, a.describe(ctx, r))
 	}
 	writeJSON(ctx, map[string]any{"programs": list})
 }
@@ -87,7 +88,7 @@ func (a *API) program(ctx *fasthttp.RequestCtx, method, rest string) {
 }
 
 func (a *API) show(ctx *fasthttp.RequestCtx, p *programs.Program) {
-	writeJSON(ctx, describe(ctx, p.Record()))
+	writeJSON(ctx, a.describe(ctx, p.Record()))
 }
 
 func (a *API) rollback(ctx *fasthttp.RequestCtx, p *programs.Program) {
@@ -109,7 +110,7 @@ func (a *API) rollback(ctx *fasthttp.RequestCtx, p *programs.Program) {
 	case err != nil:
 		a.internal(ctx, err)
 	default:
-		writeJSON(ctx, describe(ctx, record))
+		writeJSON(ctx, a.describe(ctx, record))
 	}
 }
 

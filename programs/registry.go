@@ -153,6 +153,15 @@ func (r *Registry) program(record *Record) *Program {
 // Runtimes are the names that a program's runtime may have.
 func (r *Registry) Runtimes() []string { return r.builder.runtimes() }
 
+// Language names the engine that runs programs of a runtime, as python3.11 those of python3.9; empty where their code is a module
+// itself.
+func (r *Registry) Language(runtime string) string {
+	if e := r.engines.of(runtime); e != nil {
+		return e.Name
+	}
+	return ""
+}
+
 // Lookup finds a program; nil if there never was one with that id.
 func (r *Registry) Lookup(id string) *Program { return (*r.programs.Load())[id] }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/aleph-edge/aleph-edge/internal/bundle"
 	"github.com/aleph-edge/aleph-edge/internal/client"
 	"github.com/aleph-edge/aleph-edge/network"
 )
@@ -141,7 +142,11 @@ func (a *app) printProgram(p client.Program) error {
 	t.row("Endpoint", p.Endpoint)
 	t.row("Owner", p.Owner)
 	t.row("Status", p.Status)
-	t.row("Runtime", p.Runtime)
+	runtime := p.Runtime
+	if bundle.RunsAs(runtime) != "" {
+		runtime += " (" + p.Engine + ")"
+	}
+	t.row("Runtime", runtime)
 	t.row("Entrypoint", cmp.Or(p.Entrypoint, "-"))
 	t.row("Memory", fmt.Sprintf("%d MiB", p.Memory))
 	t.row("Timeout", fmt.Sprintf("%d s", p.Timeout))

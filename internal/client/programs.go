@@ -28,8 +28,9 @@ type Program struct {
 	Description   string            `json:"description,omitempty"`
 	Owner         string            `json:"owner"` // an address
 	Runtime       string            `json:"runtime"`
-	Memory        int               `json:"memory"`  // MiB
-	Timeout       int               `json:"timeout"` // seconds
+	Engine        string            `json:"engine,omitempty"` // what runs the runtime, as python3.11 runs python3.9
+	Memory        int               `json:"memory"`           // MiB
+	Timeout       int               `json:"timeout"`          // seconds
 	Variables     map[string]string `json:"variables"`
 	Encoding      string            `json:"encoding"` // of the code: plain or zip
 	Entrypoint    string            `json:"entrypoint"`
