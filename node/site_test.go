@@ -133,6 +133,7 @@ type deployment struct {
 	memory    int    // MiB; the default is 128
 	timeout   int    // seconds; the default is 10
 	variables map[string]string
+	offline   bool // its message says internet: false
 }
 
 // program is one that was deployed.
@@ -200,7 +201,7 @@ func (s *site) programMessage(d deployment, file, ref, replaces string) *network
 	}
 	return s.sign(network.TypeProgram, network.Program{
 		Address: network.Address(s.owner), Time: messageTime(), Type: network.ProgramKind, AllowAmend: true, Metadata: map[string]any{"name": d.name},
-		On: network.On{HTTP: true}, Resources: network.Resources{VCPUs: 1, Memory: d.memory, Seconds: d.timeout},
+		On: network.On{HTTP: true}, Environment: network.Environment{Internet: !d.offline}, Resources: network.Resources{VCPUs: 1, Memory: d.memory, Seconds: d.timeout},
 		Runtime: network.Runtime{Ref: d.runtime, UseLatest: true}, Volumes: []json.RawMessage{}, Variables: d.variables, Replaces: replaces,
 		Code: network.Code{Encoding: "plain", Entrypoint: file, Ref: ref, UseLatest: true},
 	})

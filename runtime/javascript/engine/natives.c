@@ -142,6 +142,8 @@ static const JSCFunctionListEntry native_functions[] = {
     JS_CFUNC_DEF("formParse", 1, native_form_parse),
     JS_CFUNC_DEF("formEncode", 1, native_form_encode),
     JS_CFUNC_DEF("operate", 10, native_operate),
+    JS_CFUNC_DEF("fetch", 5, native_fetch),
+    JS_CFUNC_DEF("cancel", 1, native_cancel),
     JS_CFUNC_DEF("sleep", 1, native_sleep),
 };
 

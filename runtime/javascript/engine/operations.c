@@ -5,6 +5,7 @@ typedef struct Operation {
     struct Operation *next;
     uint32_t ticket;          /* 0: not started, for there are too many at once */
     uint32_t op;
+    uint32_t id;              /* of a fetch, for its cancellation */
     JSValue resolve, reject, key;
     FrameWriter frame;
 } Operation;
@@ -12,10 +13,11 @@ typedef struct Operation {
 static Operation *operations; /* in the order of their start */
 
 static const char not_at_load[] =
-    "the store and timers are not available while the program loads, only while it handles an event";
+    "the store, fetch and timers are not available while the program loads, only while it handles an event";
 
 static const char *const operation_codes[] = {
     "ok", "invalid_argument", "not_a_counter", "quota_exceeded", "value_too_large", "unavailable", "unknown_operation",
+    "network", "forbidden", "timeout", "closed",
 };
 
 static JSValue new_error(JSContext *ctx, const char *code, const char *message, size_t len)
@@ -77,10 +79,11 @@ static int operation_keep(JSContext *ctx, Operation *o)
         JS_ThrowOutOfMemory(ctx);
         return -1;
     }
+    uint32_t op = o->op;
     int32_t ticket = operation_start(o);
     if (ticket < -1) {
         const char *code = ticket == -2 ? "not_available" : "value_too_large";
-        const char *text = ticket == -2 ? not_at_load : "an operation's key and value may have 16 MiB together";
+        const char *text = ticket == -2 ? not_at_load : op == OP_FETCH ? "a request and its body may have 16 MiB together" : "an operation's key and value may have 16 MiB together";
         JS_Throw(ctx, new_error(ctx, code, text, strlen(text)));
         return -1;
     }
@@ -143,6 +146,84 @@ static JSValue native_operate(JSContext *ctx, JSValueConst this, int argc, JSVal
         return JS_EXCEPTION;
     }
     return promise;
+}
+
+static uint32_t last_fetch;
+
+/* fetch(method, url, headers, body, redirects): [promise, id]. headers is [name, value, name, value, …]; body a string, bytes
+   or null. The promise is of [status, reason, url, headers, body], the body a Uint8Array. */
+static JSValue native_fetch(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    Operation *o = operation_new(ctx, OP_FETCH);
+    if (!o)
+        return JS_EXCEPTION;
+    o->id = ++last_fetch;
+    frame_string(ctx, &o->frame, TAG_METHOD, argv[0]);
+    frame_string(ctx, &o->frame, TAG_URL, argv[1]);
+    int64_t headers = 0;
+    JS_GetLength(ctx, argv[2], &headers);
+    for (int64_t i = 0; i + 1 < headers; i += 2) {
+        JSValue name = JS_GetPropertyInt64(ctx, argv[2], i), value = JS_GetPropertyInt64(ctx, argv[2], i + 1);
+        size_t name_len, value_len;
+        const char *n = JS_ToCStringLen(ctx, &name_len, name), *v = JS_ToCStringLen(ctx, &value_len, value);
+        if (n && v)
+            frame_pair(&o->frame, TAG_HEADER, n, name_len, v, value_len);
+        else
+            o->frame.failed = 1;
+        JS_FreeCString(ctx, n);
+        JS_FreeCString(ctx, v);
+        JS_FreeValue(ctx, name);
+        JS_FreeValue(ctx, value);
+    }
+    if (!JS_IsNull(argv[3]))
+        frame_value(ctx, &o->frame, TAG_BODY, argv[3]);
+    frame_number(ctx, &o->frame, TAG_REDIRECTS, argv[4], 4);
+    JSValue resolving[2];
+    JSValue promise = JS_NewPromiseCapability(ctx, resolving);
+    if (JS_IsException(promise))
+        return promise;
+    o->resolve = resolving[0];
+    o->reject = resolving[1];
+    uint32_t id = o->id;
+    if (operation_keep(ctx, o)) {
+        operation_free(ctx, o);
+        JS_FreeValue(ctx, promise);
+        return JS_EXCEPTION;
+    }
+    JSValue pair = JS_NewArray(ctx);
+    JS_SetPropertyUint32(ctx, pair, 0, promise);
+    JS_SetPropertyUint32(ctx, pair, 1, JS_NewUint32(ctx, id));
+    return pair;
+}
+
+/* Starts the first operation that waits for room. */
+static void operation_start_next(void)
+{
+    for (Operation *o = operations; o; o = o->next)
+        if (!o->ticket) {
+            operation_start(o);
+            return;
+        }
+}
+
+/* cancel(id): ends a fetch. Its promise is never settled. */
+static JSValue native_cancel(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    uint32_t id;
+    if (JS_ToUint32(ctx, &id, argv[0]) < 0)
+        return JS_EXCEPTION;
+    for (Operation *o = operations; o; o = o->next)
+        if (o->op == OP_FETCH && o->id == id) {
+            uint32_t ticket = o->ticket;
+            operation_unlink(o);
+            operation_free(ctx, o);
+            if (ticket) {
+                aleph_op_cancel(ticket);
+                operation_start_next();
+            }
+            break;
+        }
+    return JS_UNDEFINED;
 }
 
 static Operation *sleeping;
@@ -208,6 +289,40 @@ static void put(JSContext *ctx, JSValue object, const char *name, JSValue v)
     JS_DefinePropertyValueStr(ctx, object, name, v, JS_PROP_C_W_E);
 }
 
+/* What a fetch resolves to. */
+static JSValue fetch_result(JSContext *ctx, FrameReader r)
+{
+    Field f, name, value, reason = {0}, url = {0}, body = {0};
+    uint32_t status = 0, n = 0;
+    JSValue headers = JS_NewArray(ctx);
+    while (frame_next(&r, &f)) {
+        switch (f.tag) {
+        case TAG_HTTP_STATUS: status = field_u32(&f); break;
+        case TAG_OP_MESSAGE: reason = f; break;
+        case TAG_URL: url = f; break;
+        case TAG_BODY: body = f; break;
+        case TAG_HEADER:
+            if (field_pair(&f, &name, &value)) {
+                JS_SetPropertyUint32(ctx, headers, n++, new_string(ctx, &name));
+                JS_SetPropertyUint32(ctx, headers, n++, new_string(ctx, &value));
+            }
+            break;
+        }
+    }
+    JSValue parts = JS_NewArray(ctx);
+    JS_SetPropertyUint32(ctx, parts, 0, JS_NewUint32(ctx, status));
+    JS_SetPropertyUint32(ctx, parts, 1, new_string(ctx, &reason));
+    JS_SetPropertyUint32(ctx, parts, 2, new_string(ctx, &url));
+    JS_SetPropertyUint32(ctx, parts, 3, headers);
+    JSValue bytes = JS_NewUint8ArrayCopy(ctx, body.at, body.len);
+    if (JS_IsException(bytes)) {
+        JS_FreeValue(ctx, parts);
+        return bytes;
+    }
+    JS_SetPropertyUint32(ctx, parts, 4, bytes);
+    return parts;
+}
+
 static JSValue operation_result(JSContext *ctx, Operation *o, const uint8_t *frame, uint32_t len)
 {
     FrameReader r;
@@ -236,6 +351,8 @@ static JSValue operation_result(JSContext *ctx, Operation *o, const uint8_t *fra
     }
     JSValue object, keys, list, k, v;
     switch (o->op) {
+    case OP_FETCH:
+        return fetch_result(ctx, entries);
     case OP_GET:
         return value.at ? decode_value(ctx, kind, value.at, value.len) : JS_NULL;
     case OP_SET:

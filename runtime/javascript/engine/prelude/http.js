@@ -1,4 +1,4 @@
-// Headers, Request and Response. Bodies are held whole; streams come with a later part of the prelude.
+// Headers, Request, Response and fetch. Bodies are held whole; streams come with a later part of the prelude.
 
 const { utf8Encode, utf8Decode, isBytes, bytes, define, inspect, blobData, multipart, parseForm } = native;
 const tokenName = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -17,7 +17,7 @@ function headerValue(name, value) {
   return value;
 }
 
-let headersOf, listOf, setType;
+let headersOf, headersFrom, listOf, setType;
 
 class Headers {
   #map = new Map(); // lower-case name → values
@@ -26,6 +26,16 @@ class Headers {
     headersOf = (object) => {
       const headers = new Headers();
       for (const name of Object.keys(object)) headers.#map.set(name, [object[name]]);
+      return headers;
+    };
+    // Of an answer's headers, which are lower case and checked already: [name, value, name, value, …].
+    headersFrom = (flat) => {
+      const headers = new Headers();
+      for (let i = 0; i < flat.length; i += 2) {
+        const values = headers.#map.get(flat[i]);
+        if (values) values.push(flat[i + 1]);
+        else headers.#map.set(flat[i], [flat[i + 1]]);
+      }
       return headers;
     };
     listOf = (headers) => {
@@ -138,6 +148,8 @@ const make = Symbol(); // as the first argument of a constructor: the second is 
 const methods = new Set(['DELETE', 'GET', 'HEAD', 'OPTIONS', 'POST', 'PUT']);
 const requestDefaults = { cache: 'default', credentials: 'same-origin', destination: '', integrity: '', keepalive: false, mode: 'cors', redirect: 'follow', referrer: 'about:client', referrerPolicy: '' };
 
+let signalOf, received;
+
 class Request extends Body {
   #method; #url; #signal; #options = requestDefaults;
   constructor(input, init) {
@@ -181,6 +193,7 @@ class Request extends Body {
     return copy;
   }
   static {
+    signalOf = (request) => request.#signal;
     for (const name of Object.keys(requestDefaults))
       Object.defineProperty(Request.prototype, name, { get() { return this.#options[name]; }, configurable: true, enumerable: true });
   }
@@ -237,10 +250,21 @@ class Response extends Body {
     if (this.bodyUsed) throw new TypeError('Response.clone: the body has been read already');
     const copy = new Response(null, { status: this.#status, statusText: this.#statusText, headers: this.headers }, make);
     copy.#type = this.#type;
+    copy.#url = this.#url;
+    copy.#redirected = this.#redirected;
     setBody(copy, peek(this), copy.headers);
     return copy;
   }
   static {
+    // Of what native.fetch resolves to.
+    received = ([status, statusText, url, headers, body], method, redirected) => {
+      const response = new Response(null, { status, statusText }, make);
+      response.#type = 'basic';
+      response.#url = url;
+      response.#redirected = redirected;
+      setBody(response, method === 'HEAD' || nullBody.has(status) ? null : body, headersFrom(headers));
+      return response;
+    };
     native.responseParts = (response) => {
       if (response.#type === 'error') throw new TypeError('Response.error() has no status to answer with');
       return [response.#status, listOf(response.headers), dataOf(response)];
@@ -256,6 +280,48 @@ for (const type of [Headers, Body, Request, Response])
     if (name !== 'constructor') Object.defineProperty(type.prototype, name, { enumerable: true });
 define({ Headers, Request, Response });
 native.responsePrototype = Response.prototype;
+
+// The outside. The node resolves, connects, checks addresses and follows redirects; it adds no header and decompresses nothing.
+// It rejects with the signal's reason, or a TypeError "fetch failed: code: why" whose cause, and code, are the operation's.
+async function fetch(input, init = undefined) {
+  const request = new Request(input, init);
+  const signal = signalOf(request);
+  signal?.throwIfAborted();
+  const { method, redirect } = request;
+  if (redirect !== 'follow' && redirect !== 'manual' && redirect !== 'error') throw new TypeError(`fetch: redirect is "${redirect}", not "follow", "manual" or "error"`);
+  const url = request.url.replace(/#.*$/s, '');
+  const headers = [];
+  for (const [name, values] of listOf(request.headers)) {
+    if (typeof values === 'string') headers.push(name, values);
+    else for (const value of values) headers.push(name, value);
+  }
+  let parts;
+  try {
+    const [promise, id] = native.fetch(method, url, headers, dataOf(request), redirect === 'follow' ? 20 : 0);
+    parts = await (signal ? abortable(promise, id, signal) : promise);
+  } catch (error) {
+    if (signal?.aborted) throw signal.reason;
+    if (error?.code === undefined) throw error; // no memory is left
+    throw Object.assign(new TypeError(`fetch failed: ${error.code}: ${error.message}`, { cause: error }), { code: error.code });
+  }
+  const response = received(parts, method, parts[2] !== url);
+  if (redirect === 'error' && [301, 302, 303, 307, 308].includes(response.status) && response.headers.has('location'))
+    throw Object.assign(new TypeError(`fetch failed: network: ${url} redirects, and redirect is "error"`), { code: 'network' });
+  return response;
+}
+
+function abortable(promise, id, signal) {
+  const { promise: either, resolve, reject } = Promise.withResolvers();
+  const abort = () => {
+    native.cancel(id);
+    reject(signal.reason);
+  };
+  signal.addEventListener('abort', abort, { once: true });
+  promise.then(resolve, reject);
+  return either.finally(() => signal.removeEventListener('abort', abort));
+}
+
+define({ fetch });
 
 // For programs whose default export is {fetch(request, env, context)}, as on Cloudflare and Deno.
 native.fetchHandler = (target, req, context) => {

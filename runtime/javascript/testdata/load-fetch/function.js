@@ -1,0 +1,2 @@
+await fetch('http://example.org/');
+export default () => 'never';
