@@ -69,7 +69,7 @@ func newWorldWith(t testing.TB, slots int, outside egress.Config) *world {
 	t.Cleanup(func() {
 		w.dispatcher.Close()
 		client.Close()
-		err := w.registry.Close()
+		err := w.registry.Close(time.Minute)
 		w.pool.Close()
 		if err := errors.Join(err, engine.Close(), w.meter.Close(), w.logs.Close(), w.db.Close()); err != nil {
 			t.Error(err)

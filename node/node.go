@@ -217,10 +217,16 @@ func (n *Node) close() error {
 	if n.trigger != nil {
 		errs = append(errs, n.trigger.Close())
 	}
+	compiling := false
 	if n.registry != nil {
-		errs = append(errs, n.registry.Close())
+		err := n.registry.Close(n.config.Grace)
+		if compiling = errors.Is(err, programs.ErrCompiling); compiling {
+			n.config.Log.Warn("a compilation is left behind; the next start begins it anew")
+		} else {
+			errs = append(errs, err)
+		}
 	}
-	if n.engine != nil {
+	if n.engine != nil && !compiling {
 		n.pool.Close()
 		errs = append(errs, n.engine.Close())
 	}

@@ -169,10 +169,13 @@ func (b *builder) build(v *Version, key string, base *image.Base, logged func(le
 	if base == nil {
 		return b.buildModule(v, files, key, limits, logged)
 	}
+	if err := fits(v, base.Image.Size()); err != nil {
+		return err
+	}
 	captured, err := image.Capture(b.engine, nil, base.Module, base.Image, b.cache.imagePath(key),
 		[]image.Step{{Export: "aleph_load", Takes: true, Event: loadFrame(v, files)}}, limits, loadFailure, logged)
 	if err != nil {
-		return refusal(err, limits)
+		return refusal(err, limits, base.Image.Size())
 	}
 	if captured.Changed {
 		os.Remove(b.cache.imagePath(key))
@@ -180,6 +183,22 @@ func (b *builder) build(v *Version, key string, base *image.Base, logged func(le
 	}
 	return nil
 }
+
+// fits refuses a memory limit under which the version's language cannot even begin.
+func fits(v *Version, size uint64) error {
+	if size <= uint64(v.Memory)<<20 {
+		return nil
+	}
+	return &BuildError{Code: abi.ErrLoadLimit, Message: fmt.Sprintf("memory_limit: %d MiB, a program in %s begins with %d MiB", v.Memory, v.Runtime, mebibytes(size)), Hint: memoryHint(size)}
+}
+
+// memoryHint names the least limit for what begins with size bytes.
+func memoryHint(size uint64) string {
+	return fmt.Sprintf("deploy it with a --memory above %d: what it makes for itself comes on top", mebibytes(size))
+}
+
+// mebibytes is size in MiB, rounded up.
+func mebibytes(size uint64) uint64 { return (size + 1<<20 - 1) >> 20 }
 
 // buildModule makes a program whose code is itself a module.
 func (b *builder) buildModule(v *Version, files []File, key string, limits image.Limits, logged func(level int, text []byte)) error {
@@ -192,7 +211,7 @@ func (b *builder) buildModule(v *Version, files []File, key string, limits image
 		return err
 	}
 	if p.Size > limits.Memory {
-		return &BuildError{Code: abi.ErrInvalidModule, Message: fmt.Sprintf("the module begins with %d MiB of memory, memory_limit: %d MiB", p.Size>>20, v.Memory), Hint: "deploy it with a larger --memory"}
+		return &BuildError{Code: abi.ErrInvalidModule, Message: fmt.Sprintf("memory_limit: %d MiB, the module begins with %d MiB of memory", v.Memory, mebibytes(p.Size)), Hint: memoryHint(p.Size)}
 	}
 	bare := key + "-bare"
 	defer os.Remove(b.cache.codePath(bare))
@@ -223,7 +242,7 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 		{Export: "_initialize", Optional: true},
 		{Export: "aleph_init", Optional: true, Takes: true, Event: event},
 	}, limits, loadFailure, logged)
-	return captured, refusal(err, limits)
+	return captured, refusal(err, limits, p.Size)
 }
 
 // checkExports refuses a module whose exports are not those of abi/SPEC.md.
@@ -308,8 +327,8 @@ func loadFailure(_ int, response []byte) error {
 // errLoadMemory is that a guest gave up for lack of memory.
 var errLoadMemory = errors.New("out of memory")
 
-// refusal says what of a failed capture is the program's doing.
-func refusal(err error, limits image.Limits) error {
+// refusal says what of a failed capture is the program's doing. begins is how many bytes of memory it began with.
+func refusal(err error, limits image.Limits, begins uint64) error {
 	var limit *image.LimitError
 	var fault *wasm.Fault
 	if errors.Is(err, errLoadMemory) {
@@ -317,7 +336,11 @@ func refusal(err error, limits image.Limits) error {
 	}
 	switch {
 	case errors.As(err, &limit):
-		return &BuildError{Code: abi.ErrLoadLimit, Message: "the program used up a limit while it was loaded: " + limit.Error()}
+		fault := &BuildError{Code: abi.ErrLoadLimit, Message: "the program used up a limit while it was loaded: " + limit.Error()}
+		if limit.Limit == "memory_limit" {
+			fault.Hint = fmt.Sprintf("deploy it with a larger --memory; of this, %d MiB were in use when it began", mebibytes(begins))
+		}
+		return fault
 	case errors.As(err, &fault) && fault.Cause != wasm.HostFault:
 		return &BuildError{Code: abi.ErrLoadException, Message: "the program was stopped while it was loaded: " + firstLine(fault.Message), Stack: fault.Message}
 	case errors.Is(err, image.ErrModule):

@@ -201,11 +201,23 @@ type LanguageState struct {
 	State    string   `json:"state"` // ready, waiting, compiling, initialising or failed
 }
 
-// close frees what is ready. It waits for a compilation under way: it cannot be interrupted, takes seconds, and what it makes
-// is kept. No other begins.
-func (s *engines) close() error {
+// ErrCompiling says that a compilation goes on, which cannot be interrupted.
+var ErrCompiling = errors.New("a language is being compiled")
+
+// close frees what is ready. It waits for a compilation under way, which takes seconds and whose work is kept, and begins no
+// other. If it lasts longer than patience, the error is ErrCompiling: the wasm.Engine is in use until the process ends.
+func (s *engines) close(patience time.Duration) error {
 	s.end()
-	s.work.Wait()
+	ended := make(chan struct{})
+	go func() {
+		s.work.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		return ErrCompiling
+	}
 	var err error
 	for _, e := range s.all {
 		if e.base != nil {

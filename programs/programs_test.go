@@ -70,7 +70,7 @@ func newWorldWith(t testing.TB, folder string, config Config) *world {
 
 func (w *world) close() {
 	w.t.Helper()
-	err := w.registry.Close()
+	err := w.registry.Close(time.Minute)
 	w.pool.Close()
 	if err := errors.Join(err, w.engine.Close(), w.db.Close()); err != nil {
 		w.t.Error(err)

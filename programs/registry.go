@@ -136,12 +136,13 @@ func (r *Registry) Warm(ctx context.Context) error { return r.engines.warm(ctx) 
 // Languages says of each language how far it is.
 func (r *Registry) Languages() []LanguageState { return r.engines.states() }
 
-// Close frees what is served. Nothing may run any more. It waits for a compilation under way.
-func (r *Registry) Close() error {
+// Close frees what is served. Nothing may run any more. It waits for a language's compilation under way; if that lasts longer
+// than patience, the error is ErrCompiling, and the wasm.Engine must not be closed.
+func (r *Registry) Close(patience time.Duration) error {
 	for _, p := range *r.programs.Load() {
 		p.retire()
 	}
-	return r.engines.close()
+	return r.engines.close(patience)
 }
 
 func (r *Registry) program(record *Record) *Program {
