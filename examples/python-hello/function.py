@@ -1,0 +1,4 @@
+# Greets: curl "$ENDPOINT?name=Alice"
+def handler(req):
+    name = req.get('query', {}).get('name', 'World')
+    return {'message': f'Hello, {name}!'}
