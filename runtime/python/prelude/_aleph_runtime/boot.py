@@ -1,7 +1,6 @@
 """The engine's entry: init() once per engine, load() once per program, handle() once per event."""
 
 import asyncio
-import gc
 import importlib
 import inspect
 import os
@@ -11,14 +10,14 @@ import _aleph
 
 # What functions commonly import is in the engine's image, which all programs share.
 import abc, base64, bisect, calendar, collections, collections.abc, contextlib, contextvars, copy, csv, dataclasses, datetime  # noqa: E401,F401
-import decimal, email.message, email.parser, email.utils, enum, errno, fractions, functools, gzip, hashlib, heapq, hmac, html  # noqa: E401,F401
+import decimal, email.message, email.parser, email.utils, encodings.idna, enum, errno, fractions, functools, gzip, hashlib, heapq, hmac, html  # noqa: E401,F401
 import http, http.client, http.cookies, importlib.metadata, importlib.resources, inspect, io, ipaddress, itertools, json, linecache  # noqa: E401,F401
 import locale, logging, logging.config, math, mimetypes, numbers, operator, pathlib, pickle, pkgutil, platform, pprint, queue  # noqa: E401,F401
 import random, re, secrets, select, selectors, shutil, signal, socket, ssl, statistics, string, struct, tempfile, textwrap  # noqa: E401,F401
 import threading, time, traceback, types, typing, unicodedata, urllib.error, urllib.parse, urllib.request, uuid, warnings  # noqa: E401,F401
 import weakref, zipfile, zlib, zoneinfo  # noqa: E401,F401
 
-from . import adapt, asgi, encode, errors, log, loop as loops, program, reply, request, wsgi
+from . import adapt, asgi, encode, errors, log, loop as loops, program, reply, request, stdlib, wsgi
 
 _loop = None  # the one on which async handlers and applications run
 _handle = None  # of the program: takes an event and answers
@@ -31,6 +30,7 @@ def init():
     _flush = log.install()
     loops.install()
     adapt.install()
+    stdlib.install()
     sys.excepthook = errors.hook
     os.environ.setdefault("HOME", "/tmp")
     _loop = loops.Loop()
@@ -59,6 +59,7 @@ def load(entrypoint, variables, memory):
         pending = loops.pending(_loop, (started.task,) if started else ())
         if pending:
             raise RuntimeError(f"{pending}: what runs cannot be kept until the first request; start it in the handler")
+        stdlib.forget_gauss()
     except program.NoHandler as error:
         reply.fail(reply.NO_HANDLER, str(error))
     except BaseException as error:

@@ -1,0 +1,40 @@
+"""What the standard library says and has in a function."""
+
+import _aleph_hash
+import _thread
+import gc
+import hashlib
+import os
+import random
+import threading
+
+
+def _no_thread(*args, **kwargs):
+    raise RuntimeError("threads cannot start in a function; use asyncio (asyncio.gather, TaskGroup), or asyncio.to_thread, which runs inline")
+
+
+def _nothing(*args, **kwargs):
+    """There are no permissions: a file belongs to the function."""
+
+
+def install():
+    for module, names in ((_thread, ("start_new_thread", "start_new", "start_joinable_thread")),
+                          (threading, ("_start_new_thread", "_start_joinable_thread"))):
+        for name in names:
+            if hasattr(module, name):
+                setattr(module, name, _no_thread)
+    for name in ("chmod", "fchmod", "lchmod", "chown"):
+        if not hasattr(os, name):
+            setattr(os, name, _nothing)
+    if not hasattr(os, "umask"):
+        os.umask = lambda mask: 0o022
+    for name in ("pbkdf2_hmac", "scrypt"):
+        if hasattr(_aleph_hash, name):
+            setattr(hashlib, name, getattr(_aleph_hash, name))
+
+
+def forget_gauss():
+    """Has generators forget the number that gauss() keeps for its next call: in an image it would be everyone's next."""
+    for value in (random._inst, *gc.get_objects()):  # the first is the engine's own, which gc has put away
+        if isinstance(value, random.Random):
+            value.gauss_next = None

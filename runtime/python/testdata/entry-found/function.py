@@ -1,0 +1,9 @@
+class Api:
+    async def __call__(self, scope, receive, send):
+        if scope['type'] != 'http':
+            raise NotImplementedError
+        await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+        await send({'type': 'http.response.body', 'body': b'api'})
+
+
+api = Api()

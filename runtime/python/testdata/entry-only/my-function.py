@@ -1,0 +1,5 @@
+from helper.text import TEXT
+
+
+def handler(req):
+    return TEXT

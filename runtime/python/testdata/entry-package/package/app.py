@@ -1,0 +1,7 @@
+from . import text
+
+
+class application:
+    @staticmethod
+    def respond(req):
+        return text.TEXT

@@ -1,0 +1,5 @@
+import json
+
+
+def handler(req):
+    return ['code', json.dumps({'a': 1})]

@@ -1,0 +1,8 @@
+import logging
+
+print("loading")
+logging.warning("careful")
+
+
+def handler(req):
+    pass

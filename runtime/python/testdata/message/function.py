@@ -1,0 +1,2 @@
+def handler(req, context):
+    return [context.event['kind'], req.body]

@@ -1,0 +1,2 @@
+def handler(a, b, c):
+    pass

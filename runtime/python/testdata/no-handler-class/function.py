@@ -1,0 +1,3 @@
+class handler:
+    def __init__(self, req):
+        pass

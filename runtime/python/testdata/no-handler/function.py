@@ -1,0 +1,7 @@
+import os
+
+VALUE = 1
+
+
+def helper():
+    pass

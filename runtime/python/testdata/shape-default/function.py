@@ -1,0 +1,2 @@
+def handler(req, context=None):
+    return [req.path, context is None]

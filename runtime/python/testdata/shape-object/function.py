@@ -1,0 +1,6 @@
+class Handler:
+    async def __call__(self, req):
+        return req.path
+
+
+handler = Handler()

@@ -1,0 +1,8 @@
+import functools
+
+
+async def answer(greeting, req):
+    return f'{greeting} {req.path}'
+
+
+main = functools.partial(answer, 'hi')

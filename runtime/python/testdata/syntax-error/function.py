@@ -1,0 +1,3 @@
+def handler(req):
+    name = 'ü'
+    x = = 1

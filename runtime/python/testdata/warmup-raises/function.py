@@ -1,0 +1,6 @@
+def warmup():
+    raise ValueError("cold")
+
+
+def handler(req):
+    pass
