@@ -26,6 +26,7 @@ type programJSON struct {
 	Memory     int               `json:"memory"`
 	Timeout    int               `json:"timeout"`
 	Variables  map[string]string `json:"variables"`
+	NoInternet bool              `json:"no_internet,omitempty"`
 	Encoding   string            `json:"encoding"`
 	Entrypoint string            `json:"entrypoint"`
 	Endpoint   string            `json:"endpoint"`
@@ -38,7 +39,7 @@ func (a *API) describe(ctx *fasthttp.RequestCtx, r *programs.Record) programJSON
 	if variables == nil {
 		variables = map[string]string{}
 	}
-	return programJSON{Record: r, Runtime: v.Runtime, Engine: a.Programs.Language(v.Runtime), Memory: v.Memory, Timeout: v.Timeout, Variables: variables, Encoding: v.Encoding,
+	return programJSON{Record: r, Runtime: v.Runtime, Engine: a.Programs.Language(v.Runtime), Memory: v.Memory, Timeout: v.Timeout, Variables: variables, NoInternet: v.NoInternet, Encoding: v.Encoding,
 		Entrypoint: v.Entrypoint, Endpoint: fmt.Sprintf("%s://%s%s%s", ctx.URI().Scheme(), ctx.Host(), runPrefix, r.ID), Status: "active"}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
 	"sync"
@@ -74,9 +75,12 @@ func (p *Program) follow(ctx context.Context, r *Request, req *http.Request) (*h
 		default:
 			req.Body, req.ContentLength = http.NoBody, 0
 		}
-		r.Traffic.Requests.Add(1)
-		r.Traffic.Out.Add(uint64(len(req.Method) + len(req.URL.String()) + sizeOf(req.Header)))
-		resp, err := p.transport.RoundTrip(req.WithContext(ctx))
+		size := len(req.Method) + len(req.URL.String()) + sizeOf(req.Header)
+		sent := &httptrace.ClientTrace{WroteHeaders: func() {
+			r.Traffic.Requests.Add(1)
+			r.Traffic.Out.Add(uint64(size))
+		}}
+		resp, err := p.transport.RoundTrip(req.WithContext(httptrace.WithClientTrace(ctx, sent)))
 		if err != nil {
 			return nil, Explain(ctx, req.URL.Hostname(), err)
 		}

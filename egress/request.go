@@ -28,7 +28,7 @@ type Request struct {
 // A Field is a header's name and value.
 type Field struct{ Name, Value string }
 
-// Traffic counts requests, those of redirects too, and the bytes of their methods, URLs, headers and bodies.
+// Traffic counts requests that were sent, those of redirects too, and the bytes of their methods, URLs, headers and bodies.
 type Traffic struct{ Requests, Out, In atomic.Uint64 }
 
 // prepare checks the request and makes what the first exchange sends. The error is an *Error.

@@ -31,7 +31,7 @@ type deployFlags struct {
 	memory, timeout                int
 	file, entrypoint               string
 	env                            []string
-	another, asJSON                bool
+	noInternet, another, asJSON    bool
 }
 
 func (a *app) deployCommand() *cobra.Command {
@@ -78,6 +78,7 @@ func (f *deployFlags) register(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&f.env, "env", nil, "a public variable `K=V`; repeat for more. Given, they replace the program's; \"\" removes them")
 	flags.StringVar(&f.description, "description", "", "what the program is for")
 	flags.StringVar(&f.entrypoint, "entrypoint", "", "`what` to start: a file in the folder or zip, as server.mjs, or an object in a module, as main:app")
+	flags.BoolVar(&f.noInternet, "no-internet", false, "the program may make no outbound requests; =false lets it again")
 	flags.StringVar(&f.id, "id", "", "update the program with this `ID`, not the one of that name")
 	flags.BoolVar(&f.another, "new", false, "make another program, even if one has this name")
 	flags.BoolVar(&f.asJSON, "json", false, `print {"item_hash","endpoint"}`)
@@ -186,6 +187,7 @@ type state struct {
 	name, description, runtime string
 	memory, timeout            int
 	variables                  map[string]string
+	noInternet                 bool
 	encoding, entrypoint       string
 }
 
@@ -196,7 +198,7 @@ func stateOf(p *client.Program) state {
 	}
 	return state{
 		name: p.Name, description: p.Description, runtime: p.Runtime, memory: p.Memory, timeout: p.Timeout,
-		variables: p.Variables, encoding: p.Encoding, entrypoint: p.Entrypoint,
+		variables: p.Variables, noInternet: p.NoInternet, encoding: p.Encoding, entrypoint: p.Entrypoint,
 	}
 }
 
@@ -216,6 +218,9 @@ func (s *state) apply(f deployFlags, given *pflag.FlagSet, variables map[string]
 	}
 	if given.Changed("env") {
 		s.variables = variables
+	}
+	if given.Changed("no-internet") {
+		s.noInternet = f.noInternet
 	}
 	switch {
 	case f.runtime != "":
@@ -238,6 +243,7 @@ func (s *state) difference(other state) []string {
 		{"memory", s.memory == other.memory},
 		{"timeout", s.timeout == other.timeout},
 		{"variables", maps.Equal(s.variables, other.variables)},
+		{"internet", s.noInternet == other.noInternet},
 		{"entrypoint", s.encoding == other.encoding && s.entrypoint == other.entrypoint},
 	} {
 		if !field.same {
@@ -342,6 +348,7 @@ func (d *deployment) program(ctx context.Context, settings *network.Program, wan
 	if wanted.description != "" {
 		content.Metadata["description"] = wanted.description
 	}
+	content.Environment.Internet = !wanted.noInternet
 	content.Resources.Memory, content.Resources.Seconds = wanted.memory, wanted.timeout
 	if content.Runtime.Ref != wanted.runtime {
 		content.Runtime = network.Runtime{Ref: wanted.runtime, UseLatest: true, Comment: wanted.runtime}

@@ -42,6 +42,8 @@ func TestApply(t *testing.T) {
 		{"--env=A=1", plain, ""},
 		{"--env=B=1", plain, "variables"},
 		{"--env=", plain, "variables"},
+		{"--no-internet", plain, "internet"},
+		{"--no-internet=false", plain, ""},
 		{"", bundle.Bundle{Encoding: "zip", Entrypoint: "function.js"}, "entrypoint"},
 		{"", bundle.Bundle{Encoding: "plain", Entrypoint: "handler.mjs"}, "entrypoint"},
 	} {

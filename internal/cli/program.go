@@ -150,6 +150,9 @@ func (a *app) printProgram(p client.Program) error {
 	t.row("Entrypoint", cmp.Or(p.Entrypoint, "-"))
 	t.row("Memory", fmt.Sprintf("%d MiB", p.Memory))
 	t.row("Timeout", fmt.Sprintf("%d s", p.Timeout))
+	if p.NoInternet {
+		t.row("Internet", "no")
+	}
 	for i, name := range sortedKeys(p.Variables) {
 		label := ""
 		if i == 0 {

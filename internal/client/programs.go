@@ -32,7 +32,8 @@ type Program struct {
 	Memory        int               `json:"memory"`           // MiB
 	Timeout       int               `json:"timeout"`          // seconds
 	Variables     map[string]string `json:"variables"`
-	Encoding      string            `json:"encoding"` // of the code: plain or zip
+	NoInternet    bool              `json:"no_internet,omitempty"` // it may make no outbound requests
+	Encoding      string            `json:"encoding"`              // of the code: plain or zip
 	Entrypoint    string            `json:"entrypoint"`
 	CodeRef       string            `json:"code_ref,omitempty"` // the STORE that a STORE with new code names; empty if the code is pinned
 	Endpoint      string            `json:"endpoint"`           // the URL that calls it
