@@ -14,3 +14,7 @@ def index():
 @app.get("/versions")
 def versions():
     return jsonify({name: importlib.metadata.version(name) for name in ("flask", "jinja2", "werkzeug")})
+
+
+def warmup():  # runs at deploy: what Flask and Jinja2 prepare for their first request is ready for every one
+    app.test_client().get("/")

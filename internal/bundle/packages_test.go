@@ -62,10 +62,10 @@ func TestResolve(t *testing.T) {
 // standard library.
 func testPackages(t *testing.T, paths map[string]string) {
 	folder := writeFiles(t, map[string]string{
-		"requirements.txt": "flask==3.1.3\nfastapi==0.125.0\njsonschema<5\nPyYAML==6.0.3\nrequests==2.34.2\n",
+		"requirements.txt": "flask==3.1.3\njsonschema<5\nPyYAML==6.0.3\n",
 		"main.py": `
 import importlib.metadata, sys
-import fastapi, flask, jsonschema, markupsafe, pydantic, requests, yaml
+import flask, jsonschema, markupsafe, yaml
 def here():
     raise ValueError
 print(importlib.metadata.version("MarkupSafe"), yaml.safe_load("a: [1]"), markupsafe.escape("<"))
@@ -84,7 +84,7 @@ print(importlib.metadata.version("MarkupSafe"), yaml.safe_load("a: [1]"), markup
 			if err != nil {
 				t.Fatalf("%v\n%+v", err, err)
 			}
-			if len(notes) != 1 || !strings.Contains(notes[0], "jsonschema 4.17.3 instead of 4.") || !strings.Contains(notes[0], "pydantic 1.10.") {
+			if len(notes) != 1 || !strings.Contains(notes[0], "jsonschema 4.17.3 instead of 4.") {
 				t.Errorf("notes: %q", notes)
 			}
 			if first != nil && b.Hash() != first.Hash() {
