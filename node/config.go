@@ -109,8 +109,12 @@ func (c *Config) validate() error {
 		fault("--open and --allow-account contradict each other", "give one of them")
 	}
 	allow, errs := egress.ParseAllow(c.AllowEgress)
-	for _, err := range errs {
-		fault("--allow-egress "+err.Error(), "give addresses, blocks (10.0.0.0/8), hosts or host:port, separated by commas; or all")
+	if len(errs) > 0 {
+		rules := make([]string, len(errs))
+		for i, err := range errs {
+			rules[i] = "--allow-egress " + err.Error()
+		}
+		fault(strings.Join(rules, "\n"), "give addresses, blocks (10.0.0.0/8), hosts or host:port, separated by commas; or all")
 	}
 	c.allowEgress = allow
 	if c.Memory < 0 || c.MaxBody < 0 || c.Instances < 0 || c.Grace < 0 {

@@ -446,6 +446,7 @@ func TestConfig(t *testing.T) {
 	}{
 		"others may reach it": {Config{Listen: "0.0.0.0:0"}, []string{"0.0.0.0:0", "--allow-account", "--open"}},
 		"no address":          {Config{Listen: "x"}, []string{"--listen", `"x"`}},
+		"egress":              {Config{Listen: "127.0.0.1:0", AllowEgress: []string{"10.0.0.1", "x:y", "10.0.0.1/8"}}, []string{"--allow-egress \"x:y\"", "--allow-egress \"10.0.0.1/8\"", "10.0.0.0/8"}},
 		"both":                {Config{Listen: "0.0.0.0:0", Open: true, Allow: []string{"0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"}}, []string{"--open", "--allow-account"}},
 		"all faults":          {Config{Listen: "x", Allow: []string{"y"}, Memory: -1}, []string{`"x"`, `"y"`, "--memory"}},
 		"few instances":       {Config{Listen: "127.0.0.1:0", Instances: 1}, []string{"1", "4"}},
