@@ -194,6 +194,8 @@ func (e *resolveError) explain(from string) error {
 		return slices.ContainsFunc(unreachable, func(word string) bool { return strings.Contains(line, word) })
 	}))
 	switch {
+	case strings.Contains(e.said, "no such option"), strings.Contains(e.said, "unexpected argument"), strings.Contains(e.said, "invalid value"):
+		return &Error{fmt.Sprintf("%s: this %s is too old:\n%s", from, e.tool, e.summary()), "update it: uv self update, or python3 -m pip install --upgrade pip"}
 	case len(failed) > 0:
 		return &Error{fmt.Sprintf("%s: %s cannot fetch packages:\n%s", from, e.tool, strings.Join(failed[:min(3, len(failed))], "\n")), networkHint}
 	case strings.Contains(strings.ToLower(e.said), "hash"):
