@@ -169,7 +169,10 @@ func (s *site) sign(kind network.Type, content any) *network.Message {
 
 func (s *site) code(d deployment) (file string, code []byte) {
 	s.Helper()
-	if d.runtime != "wasm" {
+	switch {
+	case strings.HasPrefix(d.runtime, "python"):
+		return "function.py", []byte(d.source)
+	case d.runtime != "wasm":
 		return "function.js", []byte(d.source)
 	}
 	if d.binary != nil {
