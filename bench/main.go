@@ -138,6 +138,10 @@ func run(ctx context.Context, o options) error {
 	}
 	defer l.close()
 
+	l.progress("compiling the engines …")
+	if err := l.prepare(ctx); err != nil {
+		return err
+	}
 	var failed []error
 	for _, s := range sections {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) || ctx.Err() != nil {

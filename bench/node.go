@@ -62,6 +62,21 @@ func (l *lab) startNode(ctx context.Context, pin bool) (*node, error) {
 	return n, n.launch(ctx, pin)
 }
 
+// prepare has the engines compiled, which a machine does once: the nodes of this run share the cache.
+func (l *lab) prepare(ctx context.Context) error {
+	n, err := l.startNode(ctx, false)
+	if err != nil {
+		return err
+	}
+	defer n.stop()
+	for _, p := range []program{hello, helloPython, hello313} {
+		if _, err := n.deploy(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // launch starts the node's process on its data folder and waits until it answers.
 func (n *node) launch(ctx context.Context, pin bool) error {
 	addr, err := freeAddr()
@@ -69,7 +84,7 @@ func (n *node) launch(ctx context.Context, pin bool) error {
 		return err
 	}
 	argv := append([]string{n.lab.aleph, "node", "--listen", addr, "--data", n.data}, n.lab.nodeArgs...)
-	if n.process, err = n.lab.start("aleph", addr, pin, nil, argv...); err != nil {
+	if n.process, err = n.lab.start("aleph", addr, pin, []string{"ALEPH_CACHE=" + filepath.Join(n.lab.tmp, "cache")}, argv...); err != nil {
 		return err
 	}
 	if err := n.ready(ctx, "/api/v0/node"); err != nil {

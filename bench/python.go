@@ -224,7 +224,7 @@ func (l *lab) pythonPrograms(ctx context.Context) error {
 	l.report.value(title+"memory of each that is idle", "KiB", each(deployed.pss-idle.pss), none, "proportional set size above a node with one")
 	l.report.value(title+"memory of each with a warm instance", "KiB", each(warm.pss-idle.pss), none,
 		fmt.Sprintf("proportional set size; anonymous %s KiB", figure(each(warm.anon-idle.anon))))
-	l.report.value(title+"disk", "MiB", mib(size), none, "images and machine code of all, the engines' included")
+	l.report.value(title+"disk", "MiB", mib(size), none, "images of all, without the engines' machine code")
 	l.report.value(title+"deploy of each", "ms", milliseconds(took)/count, none, "by the command, one after the other")
 	return nil
 }
