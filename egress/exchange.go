@@ -49,7 +49,11 @@ func (p *Program) Do(ctx context.Context, r *Request) (*Response, error) {
 		delete(resp.Header, name)
 	}
 	_, reason, _ := strings.Cut(resp.Status, " ")
-	return &Response{Status: resp.StatusCode, Reason: reason, Header: resp.Header, URL: resp.Request.URL.String(), Length: resp.ContentLength,
+	length := resp.ContentLength
+	if resp.Request.Method == http.MethodHead {
+		length = 0 // the header tells of what GET would answer
+	}
+	return &Response{Status: resp.StatusCode, Reason: reason, Header: resp.Header, URL: resp.Request.URL.String(), Length: length,
 		Body: &body{ctx: ctx, host: resp.Request.URL.Hostname(), from: resp.Body, traffic: r.Traffic, release: release}}, nil
 }
 

@@ -102,7 +102,7 @@ func TestBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if c.request.Method != "HEAD" && body != "abc" || resp.Status != 299 || resp.Reason != "Fine by me" {
+		if want := map[bool]int64{true: 3, false: 0}[c.request.Method != "HEAD"]; resp.Length != want || int64(len(body)) != want || resp.Status != 299 || resp.Reason != "Fine by me" {
 			t.Errorf("%+v, %q", resp, body)
 		}
 		if len(resp.Header) != 2 || resp.Header.Get("Content-Encoding") != "gzip" || resp.Header.Get("Content-Length") != "3" {
@@ -292,7 +292,22 @@ func TestTLS(t *testing.T) {
 				t.Fatalf("%q, %+v, %v, want %q", body, resp, err, want)
 			}
 		}
-		_, _, err := get(p, "https://bad.test:"+port(s))
+		huge := a.server("good.test", soon, http2, func(w http.ResponseWriter, r *http.Request) {
+			for i := range 70 {
+				w.Header().Set(fmt.Sprintf("X-%d", i), strings.Repeat("a", 1000))
+			}
+		})
+		_, _, err := get(p, "https://good.test:"+port(huge))
+		fails(t, err, abi.OpNetwork, "the answer's headers are over 64 KiB")
+		broken := a.server("good.test", soon, http2, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "10")
+			_, _ = w.Write([]byte("half"))
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		})
+		_, _, err = get(p, "https://good.test:"+port(broken))
+		fails(t, err, abi.OpNetwork, "")
+		_, _, err = get(p, "https://bad.test:"+port(s))
 		fails(t, err, abi.OpNetwork, "certificate of bad.test: it is of another host")
 	}
 	_, _, err := get(p, "https://good.test:"+port(a.server("good.test", time.Now().Add(-time.Minute), true, echo)))
@@ -441,25 +456,36 @@ func TestConnections(t *testing.T) {
 // TestExchanges has more requests than a program may have at once.
 func TestExchanges(t *testing.T) {
 	var now, most atomic.Int64
-	s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+	handler := func(w http.ResponseWriter, r *http.Request) {
 		n := now.Add(1)
 		defer now.Add(-1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
 		time.Sleep(time.Millisecond)
-	})
-	p := newClient(t, Config{}, "127.0.0.1").Program("p")
-	var all sync.WaitGroup
-	for range 2 * MaxExchanges {
-		all.Go(func() {
-			if _, _, err := get(p, s.URL); err != nil {
-				t.Error(err)
-			}
-		})
 	}
-	all.Wait()
-	if most.Load() > hostConns {
-		t.Errorf("%d at once to one host", most.Load())
+	n, a := newNames(t), newAuthority(t)
+	n.set("good.test", []netip.Addr{addr("127.0.0.1")})
+	s := newServer(t, handler)
+	secure := a.server("good.test", time.Now().Add(time.Hour), true, handler)
+	c := newClient(t, Config{Resolver: n.resolver(), Roots: a.roots()}, "127.0.0.1")
+	p := c.Program("p")
+	for url, atOnce := range map[string]int64{s.URL: hostConns, "https://good.test:" + port(secure): MaxExchanges} {
+		most.Store(0)
+		var all sync.WaitGroup
+		for range 2 * MaxExchanges {
+			all.Go(func() {
+				if _, _, err := get(p, url); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if most.Load() > atOnce {
+			t.Errorf("%d at once to %s", most.Load(), url)
+		}
+	}
+	if c.Connections() > 2*hostConns {
+		t.Errorf("%d connections", c.Connections())
 	}
 	for range MaxExchanges {
 		p.exchanges <- struct{}{}

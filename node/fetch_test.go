@@ -88,6 +88,9 @@ func TestFetch(t *testing.T) {
 			t.Fatal("a request that was aborted goes on")
 		}
 	}
+	if a := p.do("GET", p.url("/proxy"), ""); a.status != http.StatusTeapot || a.body != "short and stout\n" {
+		t.Errorf("an answer that is handed on: %v", a)
+	}
 
 	// What was counted.
 	report := p.usage(100)

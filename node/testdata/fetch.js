@@ -60,6 +60,7 @@ const paths = {
       get('/slow', { signal: controller.signal }), get('/slow', { signal: AbortSignal.timeout(10) }), get('/slow', { signal: other.signal })]);
     return [results[0].reason.name, results[1].reason.name, results[2].reason.message];
   },
+  '/proxy': () => get('/teapot'),
   '/errors': () => Promise.all([
     fetch('http://10.0.0.1/'), get('/private'), fetch('http://127.0.0.1:1/'), fetch('ftp://127.0.0.1/'), get('/large'),
   ].map(failure)),

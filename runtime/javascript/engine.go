@@ -28,6 +28,11 @@
 // context.aleph.store: set → {key}, get → the value or null, delete → whether it was there, list → {keys, entries: [{key,
 // value}], cursor} with a cursor of null at the end, increment → the number, compareAndSet → whether it was set, watch → the
 // next change {key, value, deleted}, or with for await one after another. An operation's error has the node's code.
+//
+// # Outside
+//
+// fetch is the platform's, with bodies that are whole; the node resolves, connects, checks addresses and follows redirects. It
+// rejects with a TypeError "fetch failed: …" that has the operation's code, or with the reason of an AbortSignal.
 package javascript
 
 import (
