@@ -1,7 +1,6 @@
 """The engine's entry: init() once per engine, load() once per program, handle() once per event."""
 
 import asyncio
-import importlib
 import inspect
 import os
 import sys
@@ -17,7 +16,7 @@ import random, re, secrets, select, selectors, shutil, signal, socket, ssl, stat
 import threading, time, traceback, types, typing, unicodedata, urllib.error, urllib.parse, urllib.request, uuid, warnings  # noqa: E401,F401
 import weakref, zipfile, zlib, zoneinfo  # noqa: E401,F401
 
-from . import adapt, asgi, encode, errors, log, loop as loops, program, reply, request, stdlib, wsgi
+from . import adapt, asgi, encode, errors, log, loop as loops, program, reply, request, stdlib, warm, wsgi
 
 _loop = None  # the one on which async handlers and applications run
 _handle = None  # of the program: takes an event and answers
@@ -35,6 +34,7 @@ def init():
     os.environ.setdefault("HOME", "/tmp")
     _loop = loops.Loop()
     asyncio.set_event_loop(_loop)
+    warm.handlers(_MAKERS)
 
 
 def load(entrypoint, variables, memory):
@@ -42,19 +42,21 @@ def load(entrypoint, variables, memory):
     global _handle
     os.environ.update(variables)
     sys.argv = [entrypoint or "main.py"]
-    importlib.invalidate_caches()  # the program's folders were not there before
+    for path in [path for path in sys.path_importer_cache if path.startswith(program.FOLDER)]:
+        del sys.path_importer_cache[path]  # it says that the folder is not there
     try:
         place, name = program.parse(entrypoint)
         module, place = program.load(place)
         handler, name = program.find(module, name, place)
         kind, arguments = program.kind(handler, name)
         started = None
+        warm.framework(handler, _loop)
         if kind == "asgi2":
             handler = _two_calls(handler)
         if kind.startswith("asgi"):
             started = asgi.Lifespan(handler, _loop)
             started.start()
-        _handle = _MAKERS[kind](handler, arguments, started)
+        _handle = _MAKERS[kind](handler, arguments, started.state if started else None)
         _warm_up(module, handler)
         pending = loops.pending(_loop, (started.task,) if started else ())
         if pending:
@@ -146,10 +148,10 @@ def _async(handler, arguments, _):
     return handle
 
 
-def _asgi(app, _, lifespan):
+def _asgi(app, _, state):
     def handle(event):
         if event["kind"] == 0:
-            asgi.call(app, event, _loop, lifespan.state)
+            asgi.call(app, event, _loop, state)
         else:
             asgi.call_event(app, event, _loop)
     return handle

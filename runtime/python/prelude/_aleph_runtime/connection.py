@@ -288,7 +288,9 @@ class Connection:
         fields = operations.read(operation.result)
         if fields[STATUS]:
             self._release()
-            return self._fail(failure(fields))
+            error = failure(fields)
+            error.connecting = True  # as far as the client can tell
+            return self._fail(error)
         status = operations.number(fields, HTTP_STATUS)
         reason = fields.get(MESSAGE, b"").decode("latin-1")
         lines = [f"HTTP/1.1 {status} {reason}"]

@@ -95,6 +95,11 @@ def before_waiting(prepare):
     _before.append(prepare)
 
 
+def forget():
+    """Forgets what was to be done before waiting."""
+    _before.clear()
+
+
 def poll():
     """Takes what is complete, without waiting."""
     while _running and (complete := _aleph.poll()) is not None:

@@ -2,11 +2,14 @@
 
 import _aleph_hash
 import _thread
+import functools
 import gc
 import hashlib
 import os
 import random
 import threading
+import urllib.error
+import urllib.request
 
 
 def _no_thread(*args, **kwargs):
@@ -28,9 +31,23 @@ def install():
             setattr(os, name, _nothing)
     if not hasattr(os, "umask"):
         os.umask = lambda mask: 0o022
+    urllib.request.AbstractHTTPHandler.do_open = _open(urllib.request.AbstractHTTPHandler.do_open)
     for name in ("pbkdf2_hmac", "scrypt"):
         if hasattr(_aleph_hash, name):
             setattr(hashlib, name, getattr(_aleph_hash, name))
+
+
+def _open(do_open):
+    """urllib's do_open, with a URLError for what a client usually meets when it connects; here it comes with the answer."""
+    @functools.wraps(do_open)
+    def wrapped(*args, **kwargs):
+        try:
+            return do_open(*args, **kwargs)
+        except OSError as error:
+            if getattr(error, "connecting", False) and not isinstance(error, TimeoutError):
+                raise urllib.error.URLError(error) from None
+            raise
+    return wrapped
 
 
 def forget_gauss():

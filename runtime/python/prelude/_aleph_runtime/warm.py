@@ -1,0 +1,95 @@
+"""Runs code often enough, before an image is taken, for the interpreter to have optimised it, and for frameworks to have built
+what they build at their first request. Nothing of the program's own is run: a framework serves an application made here."""
+
+import sys
+
+from . import asgi, operations, wsgi
+
+_TIMES = 64
+
+_EVENT = {
+    "kind": 0, "request_id": "warm-up", "attempt": 1, "deadline": 1, "program": "", "node": "", "account": "", "seed": bytes(16), "time": 1,
+    "method": "GET", "path": "/1", "query": "name=a&n=1", "body": None, "body_follows": False,
+    "headers": [("host", "localhost:4020"), ("user-agent", "curl/8.0"), ("accept", "*/*"), ("accept-encoding", "gzip"), ("connection", "close")],
+}
+_POST = {**_EVENT, "method": "POST", "body": b'{"a":[1,"b"]}',
+         "headers": [*_EVENT["headers"], ("content-type", "application/json"), ("content-length", "13")]}
+
+
+def _repeat(handle):
+    for _ in range(_TIMES):
+        handle(_EVENT)
+    handle(_POST)
+
+
+def handlers(makers):
+    """Runs what calls handlers, with one of each kind."""
+    def plain(req):
+        return {"message": f"Hello, {req.get('query', {}).get('name', 'World')}!"}
+
+    def with_context(req, context):
+        return [req.path, req["body"], req.headers.get("host"), context.get("function_id"), context.request_id]
+
+    async def coroutine(req):
+        return {"path": req.path}
+
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+        await send({"type": "http.response.body", "body": b"hello"})
+
+    def wsgi_app(environ, start_response):
+        environ["wsgi.input"].read()
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"hello"]
+
+    for kind, handler, arguments in (("plain", plain, 1), ("plain", with_context, 2), ("async", coroutine, 1), ("asgi", app, 3), ("wsgi", wsgi_app, 2)):
+        _repeat(makers[kind](handler, arguments, {}))
+    operations.forget()
+
+
+def framework(app, loop):
+    """Runs the framework of an application."""
+    for name, run in (("flask", _flask), ("fastapi", _fastapi), ("starlette", _starlette)):
+        module = sys.modules.get(name)
+        if module is not None and type(app).__module__.partition(".")[0] == name:
+            try:
+                run(app, module, loop)
+            except Exception:
+                pass  # a version that differs: it only starts colder
+            operations.forget()
+
+
+def _flask(app, flask, loop):
+    app.url_map.update()
+    app.jinja_env
+    twin = flask.Flask("aleph_warm_up")
+    twin.add_url_rule("/<int:n>", "n", lambda n: {"n": n, "name": flask.request.args.get("name")})
+    twin.add_url_rule("/1", "one", lambda: [flask.request.get_json()], methods=["POST"])
+    _repeat(lambda event: wsgi.call(twin, event))
+
+
+def _starlette(app, starlette, loop):
+    from starlette.applications import Starlette
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    async def endpoint(request):
+        return JSONResponse({"n": request.path_params["n"], "name": request.query_params.get("name"), "body": len(await request.body())})
+
+    twin = Starlette(routes=[Route("/{n:int}", endpoint, methods=["GET", "POST"])])
+    _repeat(lambda event: asgi.call(twin, event, loop, {}))
+
+
+def _fastapi(app, fastapi, loop):
+    twin = fastapi.FastAPI()
+
+    async def endpoint(n: int, name: str = ""):
+        return {"n": n, "name": name}
+
+    async def post(n: int, body: dict = fastapi.Body()):
+        return body
+
+    twin.get("/{n}")(endpoint)
+    twin.post("/{n}")(post)
+    _repeat(lambda event: asgi.call(twin, event, loop, {}))
