@@ -50,11 +50,15 @@ func (r *requirements) install(ctx context.Context, t target, work, folder strin
 			return r.explain(err)
 		}
 	}
-	if err := os.WriteFile(constraints, []byte(strings.Join(limits, "\n")), 0o600); err != nil {
-		return err
-	}
 	target := filepath.Join(work, "target")
-	err = tool.install(ctx, target, append([]string{"-r", r.file, "-c", constraints, "--find-links", links}, tool.forAnywhere()...)...)
+	args := append([]string{"-r", r.file, "--find-links", links}, tool.forAnywhere()...)
+	if len(limits) > 0 {
+		if err := os.WriteFile(constraints, []byte(strings.Join(limits, "\n")), 0o600); err != nil {
+			return err
+		}
+		args = append(args, "-c", constraints)
+	}
+	err = tool.install(ctx, target, args...)
 	if err != nil {
 		return r.refuse(err, native)
 	}

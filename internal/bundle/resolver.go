@@ -217,12 +217,13 @@ func (e *resolveError) lines(wanted func(string) bool) iter.Seq[string] {
 	}
 }
 
-// summary is the part of what was said that says why: pip's errors, or all that uv says.
+// summary is the part of what was said that says why: pip's errors, or what uv says from its error on.
 func (e *resolveError) summary() string {
 	const most = 12
 	why := slices.Collect(e.lines(func(line string) bool { return strings.HasPrefix(line, "ERROR: ") }))
 	if len(why) == 0 {
 		why = slices.Collect(e.lines(func(string) bool { return true }))
+		why = why[max(0, slices.IndexFunc(why, func(line string) bool { return strings.HasPrefix(line, "error: ") })):]
 	}
 	if len(why) > most {
 		why = append(why[:most], "…")

@@ -15,6 +15,7 @@ func TestExplain(t *testing.T) {
 		{"uv", "error: Failed to fetch: `x`\n  Caused by: dns error\n", "r.txt: uv cannot fetch packages:\nerror: Failed to fetch: `x`\n  Caused by: dns error", networkHint},
 		{"pip", "Looking in indexes\nERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.\n", "r.txt: pip does not take what it finds:\nTHESE PACKAGES", "leave out --hash"},
 		{"pip", "Collecting x\nERROR: No matching distribution found for x\n", "r.txt: pip finds nothing that fits:\nNo matching distribution found for x", "pip wheel"},
+		{"uv", "Using CPython 3.11\nerror: No solution\n  cause: x\n", "r.txt: uv finds nothing that fits:\nerror: No solution\n  cause: x", "pip wheel"},
 		{"uv", strings.Repeat("because\n", 100), "r.txt: uv finds nothing that fits:\n" + strings.Repeat("because\n", 12) + "…", "pip wheel"},
 	} {
 		err, ok := (&resolveError{test.tool, test.said}).explain("r.txt").(*Error)
