@@ -1,6 +1,3 @@
-// Package python is the Python engines: CPython 3.11 and 3.13 with a prelude, compiled to WebAssembly, as guests of the contract in
-// abi/SPEC.md. engine/ has the embedding, its patches of CPython and the script that builds both; prelude/ has the Python that
-// runs between the contract and a program; testdata/ has what it does, as programs.
 package python
 
 import (

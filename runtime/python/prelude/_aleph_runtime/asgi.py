@@ -26,7 +26,7 @@ class Lifespan:
         """Runs the startup. Raises what it raises, or RuntimeError with what it says failed."""
         self._done = self.loop.create_future()
         self.task = self.loop.create_task(self._run())
-        failed = self.loop.run_until_complete(self._done)
+        failed = self.loop.run(self._done)
         if self.task.done():
             self.task = None
         if failed is not None:
@@ -149,7 +149,7 @@ def call(app, event, loop, state):
     request_call = _Call(event, loop)
     stream = request_call.stream
     try:
-        loop.run_until_complete(app(scope(event, state), request_call.receive, request_call.send))
+        loop.run(app(scope(event, state), request_call.receive, request_call.send))
     except Exception as error:
         if not stream.finished:
             raise
@@ -182,7 +182,7 @@ def call_event(app, event, loop):
         if hasattr(result, "__await__"):  # as the SDK's AlephApp does
             await result
 
-    loop.run_until_complete(run())
+    loop.run(run())
     answer = sent[0] if sent else None
     if isinstance(answer, dict) and answer.get("type", "").startswith("aleph."):
         answer = answer.get("body", answer.get("content"))

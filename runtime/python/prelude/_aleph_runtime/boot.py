@@ -1,6 +1,5 @@
 """The engine's entry: init() once per engine, load() once per program, handle() once per event."""
 
-import asyncio
 import inspect
 import os
 import sys
@@ -27,13 +26,11 @@ def init():
     """Prepares the interpreter for any program."""
     global _flush, _loop
     _flush = log.install()
-    loops.install()
+    _loop = loops.install()
     adapt.install()
     stdlib.install()
     sys.excepthook = errors.hook
     os.environ.setdefault("HOME", "/tmp")
-    _loop = loops.Loop()
-    asyncio.set_event_loop(_loop)
     warm.handlers(_MAKERS)
 
 
@@ -74,9 +71,7 @@ def _warm_up(module, handler):
     if callable(warmup) and warmup is not handler:
         result = warmup()
         if inspect.isawaitable(result):
-            async def wait():
-                return await result
-            _loop.run_until_complete(wait())
+            _loop.run(result)
 
 
 def _flush_streams():
@@ -126,7 +121,7 @@ def _plain(handler, arguments, _):
 
 def _settled(result):
     """What a plain handler returned; a coroutine's result, where it handed on to an async function."""
-    return _loop.run_until_complete(result) if inspect.iscoroutine(result) else result
+    return _loop.run(result) if inspect.iscoroutine(result) else result
 
 
 def _invoke(handler, arguments):
@@ -141,7 +136,7 @@ def _invoke(handler, arguments):
 
 
 def _async(handler, arguments, _):
-    invoke, run = _invoke(handler, arguments), _loop.run_until_complete
+    invoke, run = _invoke(handler, arguments), _loop.run
 
     def handle(event):
         reply.send(run(invoke(event)))

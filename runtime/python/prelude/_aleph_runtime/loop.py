@@ -11,6 +11,8 @@ import concurrent.futures.thread
 import contextvars
 import math
 import socket
+import sys
+import threading
 import time
 
 import _aleph
@@ -79,6 +81,24 @@ class Loop(asyncio.base_events.BaseEventLoop):
         if not self.is_closed():
             self._selector.close()
         super().close()
+
+    def run(self, awaitable):
+        """run_until_complete, for the engine's own loop, which nothing stops and whose hooks are set once."""
+        task = self.create_task(awaitable) if asyncio.iscoroutine(awaitable) else asyncio.ensure_future(awaitable, loop=self)
+        self._thread_id = threading.get_ident()
+        asyncio._set_running_loop(self)
+        try:
+            ready = self._ready
+            for _ in range(len(ready)):  # most handlers end here
+                handle = ready.popleft()
+                if not handle._cancelled:
+                    handle._run()
+            while not task.done():
+                self._run_once()
+        finally:
+            self._thread_id = None
+            asyncio._set_running_loop(None)
+        return task.result()
 
     def run_in_executor(self, executor, func, *args):
         self._check_closed()
@@ -195,12 +215,16 @@ def _submit(self, fn, /, *args, **kwargs):
 
 
 def install():
-    """Makes it the loop of asyncio.run and of all that asks asyncio for one."""
+    """Makes it the loop of asyncio.run and of all that asks asyncio for one. Returns the one on which handlers run."""
     asyncio.SelectorEventLoop = asyncio.EventLoop = Loop
     asyncio.DefaultEventLoopPolicy = Policy
     asyncio.set_event_loop_policy(Policy())
     concurrent.futures.thread.ThreadPoolExecutor.submit = _submit
     time.sleep = operations.sleep
+    loop = Loop()
+    sys.set_asyncgen_hooks(firstiter=loop._asyncgen_firstiter_hook, finalizer=loop._asyncgen_finalizer_hook)
+    asyncio.set_event_loop(loop)
+    return loop
 
 
 def pending(loop, but=()):

@@ -10,7 +10,7 @@ import sys
 
 FOLDER = "/app"
 
-_FILES = ("main.py", "function.py", "handler.py", "app.py")
+_FILES = ("main.py", "function.py", "handler.py", "app.py", "index.py", "wsgi.py", "asgi.py")
 _NAMES = ("handler", "app", "application", "main")
 
 _WHAT = "def handler(req), async def handler(req), or an ASGI or WSGI application named app"

@@ -50,14 +50,15 @@ def handlers(makers):
 
 def framework(app, loop):
     """Runs the framework of an application."""
+    packages = [kind.__module__.partition(".")[0] for kind in type(app).__mro__]
     for name, run in (("flask", _flask), ("fastapi", _fastapi), ("starlette", _starlette)):
-        module = sys.modules.get(name)
-        if module is not None and type(app).__module__.partition(".")[0] == name:
+        if name in packages:
             try:
-                run(app, module, loop)
+                run(app, sys.modules[name], loop)
             except Exception:
                 pass  # a version that differs: it only starts colder
             operations.forget()
+            break
 
 
 def _flask(app, flask, loop):
