@@ -14,6 +14,9 @@ import locale, logging, logging.config, math, mimetypes, numbers, operator, path
 import random, re, secrets, select, selectors, shutil, signal, socket, ssl, statistics, string, struct, tempfile, textwrap  # noqa: E401,F401
 import threading, time, traceback, types, typing, unicodedata, urllib.error, urllib.parse, urllib.request, uuid, warnings  # noqa: E401,F401
 import weakref, zipfile, zlib, zoneinfo  # noqa: E401,F401
+# These are imported by functions of the standard library, at their first call.
+import _strptime, asyncio.timeouts, concurrent.futures.thread, email.generator, encodings.ascii, encodings.idna, encodings.latin_1  # noqa: E401,F401
+import encodings.utf_8_sig, html.entities, http.cookiejar, importlib.resources.readers, stringprep, urllib.response  # noqa: E401,F401
 
 from . import adapt, asgi, encode, errors, log, loop as loops, program, reply, request, stdlib, warm, wsgi
 

@@ -16,10 +16,13 @@ _POST = {**_EVENT, "method": "POST", "body": b'{"a":[1,"b"]}',
          "headers": [*_EVENT["headers"], ("content-type", "application/json"), ("content-length", "13")]}
 
 
-def _repeat(handle):
+def _repeat(handle, *more):
     for _ in range(_TIMES):
         handle(_EVENT)
     handle(_POST)
+    for path in more:
+        for _ in range(_TIMES // 8):
+            handle({**_EVENT, "path": path})
 
 
 def handlers(makers):
@@ -50,6 +53,8 @@ def handlers(makers):
 
 def framework(app, loop):
     """Runs the framework of an application."""
+    if "anyio" in sys.modules:
+        import anyio._backends._asyncio  # at its first use otherwise
     packages = [kind.__module__.partition(".")[0] for kind in type(app).__mro__]
     for name, run in (("flask", _flask), ("fastapi", _fastapi), ("starlette", _starlette)):
         if name in packages:
@@ -72,25 +77,45 @@ def _flask(app, flask, loop):
 
 def _starlette(app, starlette, loop):
     from starlette.applications import Starlette
-    from starlette.responses import JSONResponse
+    from starlette.middleware import Middleware
+    from starlette.middleware.base import BaseHTTPMiddleware
+    from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
     from starlette.routing import Route
 
     async def endpoint(request):
         return JSONResponse({"n": request.path_params["n"], "name": request.query_params.get("name"), "body": len(await request.body())})
 
-    twin = Starlette(routes=[Route("/{n:int}", endpoint, methods=["GET", "POST"])])
-    _repeat(lambda event: asgi.call(twin, event, loop, {}))
+    async def stream(request):
+        return StreamingResponse(piece for piece in ("a", "b"))
+
+    async def dispatch(request, call_next):
+        return await call_next(request)
+
+    routes = [Route("/{n:int}", endpoint, methods=["GET", "POST"]), Route("/sync", lambda request: PlainTextResponse("a")), Route("/stream", stream)]
+    _repeat(_served(Starlette(routes=routes), loop), "/sync", "/stream")
+    _repeat(_served(Starlette(routes=routes, middleware=[Middleware(BaseHTTPMiddleware, dispatch=dispatch)]), loop))
 
 
 def _fastapi(app, fastapi, loop):
     twin = fastapi.FastAPI()
 
+    def dependency():
+        yield 1
+
     async def endpoint(n: int, name: str = ""):
         return {"n": n, "name": name}
+
+    def plain(n: int = 1, depends: int = fastapi.Depends(dependency)):
+        return {"n": n}
 
     async def post(n: int, body: dict = fastapi.Body()):
         return body
 
+    twin.get("/sync")(plain)
     twin.get("/{n}")(endpoint)
     twin.post("/{n}")(post)
-    _repeat(lambda event: asgi.call(twin, event, loop, {}))
+    _repeat(_served(twin, loop), "/sync", "/openapi.json")
+
+
+def _served(app, loop):
+    return lambda event: asgi.call(app, event, loop, {})
