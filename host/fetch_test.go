@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -382,11 +383,19 @@ func TestFetchRefused(t *testing.T) {
 func TestFetchCancel(t *testing.T) {
 	gone := make(chan string, 10)
 	more, proceed := make(chan struct{}), make(chan struct{})
+	var reached, begun sync.WaitGroup
+	reached.Add(2)
+	begun.Add(1)
 	w, p, base := outside(t, func(rw http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/wait", "/wait-streamed":
+			reached.Done()
 			<-r.Context().Done()
 			gone <- r.URL.Path
+		case "/reached":
+			reached.Wait()
+		case "/begun":
+			begun.Wait()
 		case "/slow":
 			rw.WriteHeader(http.StatusOK)
 			_ = http.NewResponseController(rw).Flush()
@@ -394,6 +403,7 @@ func TestFetchCancel(t *testing.T) {
 			fmt.Fprint(rw, "all of it")
 		case "/full":
 			_, _ = r.Body.Read(make([]byte, 1))
+			begun.Done()
 			<-proceed
 			if _, err := io.Copy(io.Discard, r.Body); err != nil {
 				gone <- r.URL.Path
@@ -404,7 +414,7 @@ func TestFetchCancel(t *testing.T) {
 	var s script
 	s = s.start(abi.OpFetch, url(base+"/wait"))                 // 0
 	s = s.start(abi.OpFetch, url(base+"/wait-streamed"), on(1)) // 1
-	s = s.sleep(50 * time.Millisecond)
+	s = s.do(abi.OpFetch, url(base+"/reached"))
 	s = s.cancel(0).cancel(1)
 	s = s.sleep(50 * time.Millisecond)
 	r := w.perform(p, s)
@@ -438,11 +448,11 @@ func TestFetchCancel(t *testing.T) {
 	large := text(abi.TagBody, strings.Repeat("x", 12<<20))
 	s = s.start(abi.OpFetchWrite, on(1), large) // 1: more than buffers take
 	s = s.do(abi.OpFetchWrite, on(1), text(abi.TagBody, "x"))
-	s = s.sleep(50 * time.Millisecond)
+	s = s.do(abi.OpFetch, url(base+"/begun"))
 	s = s.cancel(1)
 	s = s.wait(0)
 	r = w.perform(p, s)
-	if r[0].status != abi.OpInvalidArgument || r[2].status != abi.OpClosed {
+	if r[0].status != abi.OpInvalidArgument || r[1].code != http.StatusOK || r[2].status != abi.OpClosed {
 		t.Errorf("%+v", r)
 	}
 	close(proceed)
@@ -484,7 +494,16 @@ func TestFetchEnds(t *testing.T) {
 	s = s.do(abi.OpFetchClose, number(abi.TagStream, 3))
 	s = s.do(abi.OpFetch, url(base), number(abi.TagStream, 3))
 	s = s.do(abi.OpFetchRead, number(abi.TagStream, 3), number(abi.TagLimit, 1<<30))
+	s = s.do(abi.OpFetchClose, number(abi.TagStream, 3))
+	for range maxStreams + 1 { // one that fails is not open
+		s = s.do(abi.OpFetch, url("http://127.0.0.1:1"), number(abi.TagStream, 3))
+	}
 	r := w.perform(p, s)
+	for _, q := range r[maxStreams+6:] {
+		if q.status != abi.OpNetwork {
+			t.Errorf("after others that failed: %+v", q)
+		}
+	}
 	if q := r[maxStreams]; q.status != abi.OpUnavailable || q.message != "64 streams are open, the limit" {
 		t.Errorf("one too many: %+v", q)
 	}
@@ -530,16 +549,26 @@ func TestFetchAhead(t *testing.T) {
 
 // TestFetchHeld: answers that a guest does not take are bounded.
 func TestFetchHeld(t *testing.T) {
-	w, p, base := outside(t, func(rw http.ResponseWriter, r *http.Request) { _, _ = rw.Write(make([]byte, 15<<20)) })
+	var sent sync.WaitGroup
+	sent.Add(6)
+	w, p, base := outside(t, func(rw http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/sent" {
+			sent.Wait()
+			return
+		}
+		rw.Header().Set("Content-Length", fmt.Sprint(15<<20))
+		_, _ = rw.Write(make([]byte, 15<<20))
+		if r.URL.Path == "/first" {
+			sent.Done()
+		}
+	})
 	var s script
 	for range 6 {
-		s = s.start(abi.OpFetch, url(base))
+		s = s.start(abi.OpFetch, url(base+"/first"))
 	}
+	s = s.do(abi.OpFetch, url(base+"/sent"))
 	for n := range uint32(6) {
 		s = s.wait(n)
-		if n == 0 {
-			s = s.sleep(500 * time.Millisecond) // until all have come
-		}
 	}
 	full := 0
 	for _, q := range w.perform(p, s) {
