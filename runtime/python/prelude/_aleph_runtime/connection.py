@@ -157,7 +157,7 @@ class Connection:
         if method == "CONNECT" or not target.startswith(("/", "*")):
             raise OSError(errno.EOPNOTSUPP, "proxies cannot be used: the node makes the connections")
         pairs = []
-        length, chunked, expects, host = None, False, False, None
+        length, chunked, expects, host, closes = None, False, False, None, version == "1.0"
         for line in lines:
             name, colon, value = line.decode("latin-1").partition(":")
             name, value = name.strip().lower(), value.strip()
@@ -171,6 +171,8 @@ class Connection:
                 expects = "100-continue" in value.lower()
             elif name == "host":
                 host = value
+            elif name == "connection":
+                closes = "close" in value.lower() or closes and "keep-alive" not in value.lower()
             elif name == "upgrade":
                 raise OSError(errno.EOPNOTSUPP, f"{value} connections are not available in a function; its connections speak HTTP/1.1")
             if name not in _OWN:
@@ -183,6 +185,7 @@ class Connection:
             pairs.append(("host", host))
         self._head = method == "HEAD"
         self._old = version == "1.0"
+        self._closes = closes
         self._length = length
         self._request = (method, f"{scheme}://{authority}{'/' if target == '*' else target}", pairs)
         self._body = bytearray()
@@ -310,6 +313,8 @@ class Connection:
             self._framing = "chunked"
             lines.append("transfer-encoding: chunked")
         if self._framing == "close":
+            self._closes = True
+        if self._closes:
             lines.append("connection: close")
         self.output += "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
         self._take(fields)
@@ -334,12 +339,12 @@ class Connection:
         self._release()
         if self._framing == "chunked":
             self.output += b"0\r\n\r\n"
-        elif self._framing == "close":
-            self.eof = True
-        elif self._framing:
+        elif self._framing and self._framing != "close":
             return self._fail(ConnectionResetError(errno.ECONNRESET, f"the answer ended {self._framing} bytes before its content-length"))
         self._framing = None
-        if self._sent:
+        if self._closes:
+            self.eof = True
+        elif self._sent:
             self._request = self._body = None
             if self._input:
                 self._parse()
