@@ -228,10 +228,12 @@ func TestNames(t *testing.T) {
 }
 
 func TestMailPorts(t *testing.T) {
-	p := newClient(t, Config{}, "127.0.0.1").Program("p")
-	_, _, err := get(p, "http://127.0.0.1:25")
-	fails(t, err, abi.OpForbidden, "port 25 is for mail")
-	p = newClient(t, Config{}, "127.0.0.1:25").Program("p")
-	_, _, err = get(p, "http://127.0.0.1:25")
-	fails(t, err, abi.OpNetwork, "connecting to 127.0.0.1: connection refused")
+	p := newClient(t, Config{}, "127.0.0.2:25").Program("p")
+	for url, allowed := range map[string]bool{"http://127.0.0.1:25": false, "https://8.8.8.8:465": false, "http://127.0.0.1:587": false, "http://127.0.0.2:25": true} {
+		if _, _, err := get(p, url); allowed {
+			fails(t, err, abi.OpNetwork, "connecting to 127.0.0.2: connection refused")
+		} else {
+			fails(t, err, abi.OpForbidden, "port ")
+		}
+	}
 }

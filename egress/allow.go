@@ -109,21 +109,6 @@ func (a *Allow) names(host string, port uint16) bool {
 	return false
 }
 
-// permitsPort says whether a rule names the port.
-func (a *Allow) permitsPort(port uint16) bool {
-	for _, b := range a.blocks {
-		if b.port == port {
-			return true
-		}
-	}
-	for _, h := range a.hosts {
-		if h.port == port {
-			return true
-		}
-	}
-	return false
-}
-
 // hostName is a host's name in the form in which names are compared.
 func hostName(host string) string { return strings.TrimSuffix(strings.ToLower(host), ".") }
 

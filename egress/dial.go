@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"syscall"
 
@@ -17,17 +16,9 @@ var mailPorts = map[uint16]bool{25: true, 465: true, 587: true}
 
 // dial connects to an address that the rules allow. It is the transport's, for all programs.
 func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	host, text, err := net.SplitHostPort(address)
+	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil, err
-	}
-	number, err := strconv.ParseUint(text, 10, 16)
-	if err != nil {
-		return nil, err
-	}
-	port := uint16(number)
-	if mailPorts[port] && !c.config.Allow.permitsPort(port) {
-		return nil, &Error{abi.OpForbidden, fmt.Sprintf("port %d is for mail; the operator can allow it with --allow-egress", port)}
 	}
 	if !c.begin() {
 		return nil, errClosed
@@ -85,6 +76,9 @@ func (c *Client) check(host, address string) error {
 	}
 	if c.config.Allow.permits(host, to) {
 		return nil
+	}
+	if mailPorts[to.Port()] {
+		return &Error{abi.OpForbidden, fmt.Sprintf("port %d is for mail; the operator can allow it with --allow-egress", to.Port())}
 	}
 	is := special(to.Addr())
 	if is == "" && ownAddress(to.Addr()) {
