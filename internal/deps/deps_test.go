@@ -37,6 +37,7 @@ var rules = map[string]rule{
 	"kv/kvtest":          {"kv", "it is the contract that every kv.Store is tested against"},
 	"logs":               {"", "logs are files of lines; who logs is a name to them"},
 	"usage":              {"kv", "it counts records that others hand it, and keeps sums"},
+	"queue":              {"abi kv", "it keeps events until they are acknowledged; what made them and what runs them is not its business"},
 	"programs":           {"abi kv runtime/*", "a program is code and an image; how it came and what calls it is not its business"},
 	"egress":             {"abi", "it makes requests and decides which addresses they reach; who asks is a name to it"},
 	"host":               {"abi egress kv logs programs runtime/* usage", "every trigger goes through the dispatcher, so it knows none of them"},
