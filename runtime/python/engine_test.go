@@ -32,7 +32,7 @@ func TestPrograms(t *testing.T) {
 // What a request writes has to be restored after it: 100 ns and more a page.
 func TestPagesWritten(t *testing.T) {
 	each(t, func(t *testing.T, l *enginetest.Lab) {
-		for folder, most := range map[string]int{"hello": 40, "guide-context": 60, "guide-store": 130} {
+		for folder, most := range map[string]int{"hello": 26, "guide-context": 48, "guide-store": 90} {
 			t.Run(folder, func(t *testing.T) {
 				written := l.PagesWritten(t, l.Read(t, "testdata/"+folder))
 				t.Logf("%d pages", written)

@@ -99,7 +99,8 @@ class socket:
         if self._descriptor.connection is not None:
             raise OSError(_errno.EISCONN, "Transport endpoint is already connected")
         if self.type != SOCK_STREAM or self.family not in (AF_INET, AF_INET6):
-            raise OSError(_errno.EPROTONOSUPPORT, "a function's connections are TCP that speaks HTTP/1.1; there are no UDP, raw and Unix sockets")
+            raise OSError(_errno.EPROTONOSUPPORT,
+                          "a function's connections are TCP that speaks HTTP/1.1; there are no UDP, raw and Unix sockets")
         host, port = address[:2]
         if isinstance(host, (bytes, bytearray)):
             host = bytes(host).decode("ascii")

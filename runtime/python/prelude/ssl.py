@@ -215,7 +215,8 @@ class SSLContext:
     def session_stats(self):
         return {}
 
-    def wrap_socket(self, sock, server_side=False, do_handshake_on_connect=True, suppress_ragged_eofs=True, server_hostname=None, session=None):
+    def wrap_socket(self, sock, server_side=False, do_handshake_on_connect=True, suppress_ragged_eofs=True, server_hostname=None,
+                    session=None):
         return self.sslsocket_class._create(sock, self, server_side, server_hostname)
 
     def wrap_bio(self, incoming, outgoing, server_side=False, server_hostname=None, session=None):

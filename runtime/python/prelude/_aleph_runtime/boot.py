@@ -6,17 +6,17 @@ import sys
 
 import _aleph
 
-# What functions commonly import is in the engine's image, which all programs share.
-import abc, base64, bisect, calendar, collections, collections.abc, contextlib, contextvars, copy, csv, dataclasses, datetime  # noqa: E401,F401
-import decimal, email.message, email.parser, email.utils, encodings.idna, enum, errno, fractions, functools, gzip, hashlib, heapq, hmac, html  # noqa: E401,F401
-import http, http.client, http.cookies, importlib.metadata, importlib.resources, inspect, io, ipaddress, itertools, json, linecache  # noqa: E401,F401
-import locale, logging, logging.config, math, mimetypes, numbers, operator, pathlib, pickle, pkgutil, platform, pprint, queue  # noqa: E401,F401
-import random, re, secrets, select, selectors, shutil, signal, socket, ssl, statistics, string, struct, tempfile, textwrap  # noqa: E401,F401
-import threading, time, traceback, types, typing, unicodedata, urllib.error, urllib.parse, urllib.request, uuid, warnings  # noqa: E401,F401
-import weakref, zipfile, zlib, zoneinfo  # noqa: E401,F401
-# These are imported by functions of the standard library, at their first call.
-import _strptime, asyncio.timeouts, concurrent.futures.thread, email.generator, encodings.ascii, encodings.idna, encodings.latin_1  # noqa: E401,F401
-import encodings.utf_8_sig, html.entities, http.cookiejar, importlib.resources.readers, stringprep, urllib.response  # noqa: E401,F401
+# What functions commonly import is in the engine's image, which all programs share; so is what functions of the standard library
+# import at their first call.
+# ruff: noqa: E401, F401
+import abc, base64, bisect, calendar, collections, collections.abc, contextlib, contextvars, copy, csv, dataclasses, datetime
+import decimal, email.generator, email.message, email.parser, email.utils, enum, errno, fractions, functools, gzip, hashlib
+import heapq, hmac, html, html.entities, http, http.client, http.cookiejar, http.cookies, importlib.metadata, importlib.resources
+import importlib.resources.readers, io, ipaddress, itertools, json, linecache, locale, logging, logging.config, math, mimetypes
+import numbers, operator, pathlib, pickle, pkgutil, platform, pprint, queue, random, re, secrets, select, selectors, shutil, signal
+import socket, ssl, statistics, string, stringprep, struct, tempfile, textwrap, threading, time, traceback, types, typing
+import unicodedata, urllib.error, urllib.parse, urllib.request, urllib.response, uuid, warnings, weakref, zipfile, zlib, zoneinfo
+import _strptime, asyncio.timeouts, concurrent.futures.thread, encodings.ascii, encodings.idna, encodings.latin_1, encodings.utf_8_sig
 
 from . import adapt, asgi, encode, errors, log, loop as loops, program, reply, request, stdlib, warm, wsgi
 

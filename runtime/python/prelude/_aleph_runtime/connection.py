@@ -142,8 +142,10 @@ class Connection:
             del data[:1]
             return bool(data) and self._parse_head()
         end = data.find(b"\r\n\r\n")
-        if not data[:1].isalpha() or end < 0 and b"\n" in data and not _request_line(bytes(data[:data.index(b"\n")]).rstrip(b"\r")):
-            raise OSError(errno.EPROTONOSUPPORT, f"a function's connections speak HTTP/1.1; what was sent to {self.host}:{self.port} is something else")
+        line = bytes(data[:data.find(b"\n")]).rstrip(b"\r") if b"\n" in data else None
+        if not data[:1].isalpha() or line is not None and not _request_line(line):
+            raise OSError(errno.EPROTONOSUPPORT,
+                          f"a function's connections speak HTTP/1.1; what was sent to {self.host}:{self.port} is something else")
         if end < 0:
             if len(data) > _HEAD:
                 raise OSError(errno.EMSGSIZE, f"the request's head is over {_HEAD} bytes")
@@ -354,7 +356,8 @@ class Connection:
     def pull(self):
         """Reads on, if there is something and the client keeps up."""
         if self._framing is not None and self._stream and self._read is None and len(self.output) < _AHEAD:
-            self._read = Operation(FETCH_READ, _aleph.frame([(STREAM, ("u32", self._stream)), (operations.LIMIT, ("u32", 1 << 16))]), self._came)
+            fields = [(STREAM, ("u32", self._stream)), (operations.LIMIT, ("u32", 1 << 16))]
+            self._read = Operation(FETCH_READ, _aleph.frame(fields), self._came)
 
     def _came(self, operation):
         self._read = None
@@ -413,7 +416,8 @@ class Connection:
         """The client waits for an answer. Raises OSError if it asked for none."""
         if not self.readable and self.idle:
             what = "it was sent no request" if self._used else "it waits for the server to speak first"
-            raise OSError(errno.EPROTONOSUPPORT, f"a function's connections speak HTTP/1.1: nothing can come from {self.host}:{self.port}, {what}")
+            raise OSError(errno.EPROTONOSUPPORT,
+                          f"a function's connections speak HTTP/1.1: nothing can come from {self.host}:{self.port}, {what}")
         self.flush()
 
     async def until_readable(self, loop):

@@ -15,8 +15,6 @@ import sys
 import threading
 import time
 
-import _aleph
-
 from . import operations
 from .operations import SLEEP, Operation
 
@@ -32,9 +30,10 @@ class _Waiter:
         operations.poll()
         if timeout is not None and timeout <= 0 or self._loop._ready:
             return ()
-        if not _aleph.fresh:
+        if operations.is_loading():
             what = "a timer" if timeout is not None else "something that does not happen"
-            raise RuntimeError(f"the event loop would wait for {what}: nothing can be awaited while the program is loaded, only while it handles an event")
+            raise RuntimeError(f"the event loop would wait for {what}: nothing can be awaited while the program is loaded, "
+                               "only while it handles an event")
         if timeout is not None:
             due = time.monotonic() + timeout
             if self._timer is not None and (self._timer.result is not None or self._due > due):

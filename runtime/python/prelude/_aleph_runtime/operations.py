@@ -24,6 +24,11 @@ _queue = deque()  # operations that wait for room
 _before = []  # what is to be done before the function is suspended
 
 
+def is_loading():
+    """Whether the program is loaded, where operations are refused."""
+    return not _aleph.fresh
+
+
 class Operation:
     """One operation. result is its frame when it is complete; then callback, if there is one, is called with it."""
 
@@ -41,7 +46,7 @@ class Operation:
             _queue.append(self)
 
     def _start(self):
-        if not _aleph.fresh:
+        if is_loading():
             what = "sleeping" if self.op == SLEEP else "the network" if self.op < BODY_READ else "the store"
             raise RuntimeError(f"{what} is not available while the program is loaded, only while it handles an event")
         self.ticket = ticket = _aleph.start(self.op, self.request)

@@ -39,7 +39,8 @@ def _find_file():
         return modules[rest[0]]
     if not rest:
         raise NoHandler("the program has no Python file at its top: add main.py, or name the entrypoint, as in package.module:app")
-    raise NoHandler(f"the program has none of {', '.join(_FILES)} among {', '.join(files)}: name the entrypoint, as in {rest[0]}.py or {rest[0]}:app")
+    raise NoHandler(f"the program has none of {', '.join(_FILES)} among {', '.join(files)}: "
+                    f"name the entrypoint, as in {rest[0]}.py or {rest[0]}:app")
 
 
 def load(place):

@@ -90,7 +90,8 @@ def _body(value):
     if isinstance(value, BaseException):
         raise InvalidReply(f"the handler returned an exception instead of raising it: {type(value).__name__}: {value}")
     if hasattr(value, "__await__"):
-        raise InvalidReply(f"the handler returned {encode.what(value)} that was not awaited; write await before it, in an async def handler")
+        raise InvalidReply(f"the handler returned {encode.what(value)} that was not awaited; "
+                           "write await before it, in an async def handler")
     if callable(value) and not isinstance(value, (dict, list)):
         raise InvalidReply(f"the handler returned {encode.what(value)}; return a str, bytes, a dict, or what JSON can hold")
     try:

@@ -172,8 +172,9 @@ aleph = Aleph(store=Store())
 
 def context(event):
     """The context of an event. deadline and event.time are Unix seconds."""
+    number, attempt, time = event["kind"], event["attempt"], event["time"] / 1e9
     return Context(
         function_id=event["program"], node_id=event["node"], account=event["account"], request_id=event["request_id"],
         deadline=event["deadline"] / 1e9,
-        event={"id": event["request_id"], "kind": KINDS.get(event["kind"], "http"), "attempt": event["attempt"], "time": event["time"] / 1e9},
+        event={"id": event["request_id"], "kind": KINDS.get(number, "http"), "attempt": attempt, "time": time},
         aleph=aleph)

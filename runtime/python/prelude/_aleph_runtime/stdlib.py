@@ -13,7 +13,8 @@ import urllib.request
 
 
 def _no_thread(*args, **kwargs):
-    raise RuntimeError("threads cannot start in a function; use asyncio (asyncio.gather, TaskGroup), or asyncio.to_thread, which runs inline")
+    raise RuntimeError("threads cannot start in a function; use asyncio (asyncio.gather, TaskGroup), or asyncio.to_thread, "
+                       "which runs inline")
 
 
 def _nothing(*args, **kwargs):

@@ -66,7 +66,7 @@ def _run(depth, op, fields, result):
 
 
 def _start(op, request, callback=None):
-    if not _aleph.fresh:
+    if operations.is_loading():
         raise StoreError("the store is not available while the program is loaded, only while it handles an event", "not_available")
     return Operation(op, request, callback)
 
@@ -171,8 +171,6 @@ class Store:
             fields.append((LIMIT, ("u32", min(_whole(limit, "limit", 1), 0xFFFFFFFF))))
         if cursor is not None:
             fields.append((_CURSOR, _key(cursor, "cursor")))
-        request = _aleph.frame(fields)
-
         def page(fields):
             entries = [{"key": key, "value": value} for key, value, _ in map(_entry, fields.get(ENTRY, ()))]
             cursor = fields.get(_CURSOR)

@@ -29,7 +29,7 @@ class Transport(asyncio.Transport):
         if self.connection.tls and name in ("ssl_object", "sslcontext", "cipher", "peercert", "compression"):
             from ssl import SSLObject
             tls = SSLObject._of(self.connection)
-            return {"ssl_object": tls, "sslcontext": tls.context, "cipher": tls.cipher(), "peercert": tls.getpeercert(), "compression": None}[name]
+            return {"ssl_object": tls, "sslcontext": tls.context, "cipher": tls.cipher(), "peercert": tls.getpeercert()}.get(name)
         return super().get_extra_info(name, default)
 
     def set_protocol(self, protocol):
