@@ -50,6 +50,8 @@ const (
 	TagHeader      = 19
 	TagBody        = 20
 	TagBodyFollows = 21
+	TagRoot        = 22
+	TagClient      = 23
 	TagVariable    = 32
 	TagFile        = 33
 	TagEntrypoint  = 34

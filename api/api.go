@@ -71,12 +71,12 @@ func (a *API) Handle(ctx *fasthttp.RequestCtx) {
 	}
 	switch {
 	case bytes.HasPrefix(target, runPrefix):
-		a.run(ctx, target[len(runPrefix):], query)
+		a.run(ctx, target, len(runPrefix), query)
 	case bytes.HasPrefix(target, vmPrefix):
-		a.run(ctx, target[len(vmPrefix):], query)
+		a.run(ctx, target, len(vmPrefix), query)
 	default:
 		if id := hostProgram(ctx.Host()); id != "" {
-			a.call(ctx, a.Programs.Lookup(id), target, query)
+			a.call(ctx, a.Programs.Lookup(id), triggers.Target{Path: target, Query: query})
 			return
 		}
 		if triggers.ReadBody(ctx, a.MaxBody) {
@@ -108,21 +108,21 @@ func twoLengths(headers []byte) bool {
 	return false
 }
 
-// run answers a request whose path begins with a program's id.
-func (a *API) run(ctx *fasthttp.RequestCtx, rest, query []byte) {
-	end := bytes.IndexByte(rest, '/')
+// run answers a request whose path has a program's id from at on.
+func (a *API) run(ctx *fasthttp.RequestCtx, path []byte, at int, query []byte) {
+	end := bytes.IndexByte(path[at:], '/')
 	if end < 0 {
-		end = len(rest)
+		end = len(path) - at
 	}
-	a.call(ctx, a.Programs.LookupBytes(rest[:end]), rest[end:], query)
+	a.call(ctx, a.Programs.LookupBytes(path[at:at+end]), triggers.Target{Root: path[:at+end], Path: path[at+end:], Query: query})
 }
 
-func (a *API) call(ctx *fasthttp.RequestCtx, program *programs.Program, path, query []byte) {
+func (a *API) call(ctx *fasthttp.RequestCtx, program *programs.Program, target triggers.Target) {
 	if program == nil {
 		triggers.WriteError(ctx, abi.ErrProgramNotFound, "", nil)
 		return
 	}
-	a.Trigger.Serve(ctx, program, path, query)
+	a.Trigger.Serve(ctx, program, target)
 }
 
 // hostProgram is the id in a host name whose first label is an id in base32, or nothing.

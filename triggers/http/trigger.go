@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net"
+	"net/netip"
 	"sync"
 
 	"github.com/valyala/fasthttp"
@@ -42,9 +44,15 @@ func (t *Trigger) Close() error {
 	return t.watcher.close()
 }
 
-// Serve answers a request with the program. path is what follows the program's address, not decoded; query has no "?". Both
-// are views of the request.
-func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, path, query []byte) {
+// A Target is where in a program a request goes: views of the request, as they were sent.
+type Target struct {
+	Root  []byte // of the URL's path what names the program
+	Path  []byte // what follows
+	Query []byte // without "?"
+}
+
+// Serve answers a request with the program.
+func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, target Target) {
 	if failed := checkLength(ctx, t.maxBody); failed != nil {
 		t.refuse(ctx, failed, nil)
 		return
@@ -57,7 +65,7 @@ func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, pat
 		t.refuse(ctx, failed, nil)
 		return
 	}
-	if t.answer(ctx, who, inv, path, query) {
+	if t.answer(ctx, who, inv, &target) {
 		return // the reply's body ends it
 	}
 	inv.End()
@@ -65,8 +73,8 @@ func (t *Trigger) Serve(ctx *fasthttp.RequestCtx, program *programs.Program, pat
 }
 
 // answer runs the event and writes the reply. It says whether the reply's body is yet to be written, and has the invocation.
-func (t *Trigger) answer(ctx *fasthttp.RequestCtx, who *caller, inv *host.Invocation, path, query []byte) (streams bool) {
-	unread, failed := t.appendRequest(ctx, inv, path, query)
+func (t *Trigger) answer(ctx *fasthttp.RequestCtx, who *caller, inv *host.Invocation, target *Target) (streams bool) {
+	unread, failed := t.appendRequest(ctx, inv, target)
 	if failed == nil {
 		var reply *abi.Response
 		if reply, failed = inv.Run(); failed == nil {
@@ -100,14 +108,19 @@ func (t *Trigger) refuse(ctx *fasthttp.RequestCtx, failed *host.Error, id []byte
 // kept out of Serve, whose frame a waiting request holds.
 //
 //go:noinline
-func (t *Trigger) appendRequest(ctx *fasthttp.RequestCtx, inv *host.Invocation, path, query []byte) (*body, *host.Error) {
+func (t *Trigger) appendRequest(ctx *fasthttp.RequestCtx, inv *host.Invocation, target *Target) (*body, *host.Error) {
 	e := abi.Bytes(inv.Event, abi.TagMethod, ctx.Method())
-	if len(path) == 0 {
+	if len(target.Path) == 0 {
 		e = abi.Bytes(e, abi.TagPath, "/")
 	} else {
-		e = abi.Bytes(e, abi.TagPath, path)
+		e = abi.Bytes(e, abi.TagPath, target.Path)
 	}
-	e = abi.Bytes(e, abi.TagQuery, query)
+	e = abi.Bytes(e, abi.TagRoot, target.Root)
+	e = abi.Bytes(e, abi.TagQuery, target.Query)
+	if peer, ok := ctx.RemoteAddr().(*net.TCPAddr); ok {
+		var text [56]byte // the longest IPv6 address with a zone and a port
+		e = abi.Bytes(e, abi.TagClient, unmapped(peer.AddrPort()).AppendTo(text[:0]))
+	}
 	for name, value := range ctx.Request.Header.All() {
 		from := len(e) + 12
 		e = abi.Pair(e, abi.TagHeader, name, value)
@@ -132,6 +145,9 @@ func (t *Trigger) appendRequest(ctx *fasthttp.RequestCtx, inv *host.Invocation, 
 	}
 	return nil, nil
 }
+
+// unmapped is the address with IPv4 as IPv4, as a client would write it.
+func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 // write writes the reply.
 //
