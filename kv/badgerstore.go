@@ -3,7 +3,6 @@ package kv
 import (
 	"bytes"
 	"encoding/base64"
-	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -138,32 +137,16 @@ func (s *badgerStore) Set(key string, v Value, ttl uint64) error {
 	if err := s.checkWrite(key, v, ttl); err != nil {
 		return err
 	}
-	return s.db.do(writeCost(s.space, key, len(v.Data)), func(b *batch) error {
-		old, stored, err := b.load(s.space, key)
-		if err != nil {
-			return err
-		}
-		return b.put(s.space, s.quota, key, old, stored, entry{v, b.expiry(ttl)})
-	})
+	return s.db.do(writeCost(s.space, key, len(v.Data)), func(b *batch) error { return b.set(s.space, s.quota, key, v, ttl) })
 }
 
 func (s *badgerStore) Delete(key string) (existed bool, err error) {
 	if err := s.check(key); err != nil {
 		return false, err
 	}
-	err = s.db.do(writeCost(s.space, key, 0), func(b *batch) error {
-		existed = false
-		e, stored, err := b.load(s.space, key)
-		if err != nil || !stored {
-			return err
-		}
-		if err := b.remove(s.space, key, e); err != nil {
-			return err
-		}
-		if existed = e.live(b.now); existed {
-			b.changes = append(b.changes, change{s.space.program(), Change{Key: key, Deleted: true}})
-		}
-		return nil
+	err = s.db.do(writeCost(s.space, key, 0), func(b *batch) (err error) {
+		existed, err = b.delete(s.space, key)
+		return err
 	})
 	return existed && err == nil, err
 }
@@ -172,25 +155,9 @@ func (s *badgerStore) Increment(key string, delta int64) (n int64, err error) {
 	if err := s.check(key); err != nil {
 		return 0, err
 	}
-	err = s.db.do(writeCost(s.space, key, 8), func(b *batch) error {
-		old, stored, err := b.load(s.space, key)
-		if err != nil {
-			return err
-		}
-		n = 0
-		var expires int64
-		if stored && old.live(b.now) {
-			var ok bool
-			if n, ok = old.integer(); !ok {
-				return fail(ErrNotACounter, "key %q: its value is not an integer from %d to %d", key, math.MinInt64, math.MaxInt64)
-			}
-			expires = old.expires
-		}
-		if delta > 0 && n > math.MaxInt64-delta || delta < 0 && n < math.MinInt64-delta {
-			return fail(ErrInvalidArgument, "delta: %d added to %d, limits %d and %d", delta, n, math.MinInt64, math.MaxInt64)
-		}
-		n += delta
-		return b.put(s.space, s.quota, key, old, stored, entry{CounterValue(n), expires})
+	err = s.db.do(writeCost(s.space, key, 8), func(b *batch) (err error) {
+		n, err = b.increment(s.space, s.quota, key, delta)
+		return err
 	})
 	if err != nil {
 		return 0, err

@@ -31,6 +31,8 @@
 //	Stores, different keys               4,100        17,600         72,900
 //	Stores, one counter                  3,700        19,000        172,000
 //
+// A GroupUpdate may write to stores, too ([Txn.Store]), in one transaction with its records.
+//
 // The one writer is also what makes the rest simple. No two store writes ever conflict, so an increment is a read and a write,
 // and a hot counter costs one write a batch; usage is counted in the transaction that changes it, so that it is exact whenever
 // the process dies; watchers see changes in commit order.

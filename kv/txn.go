@@ -67,7 +67,7 @@ func (db *DB) commit(t *badger.Txn) error {
 func (db *DB) GroupUpdate(fn func(*Txn) error) error {
 	var failed error
 	err := db.do(groupCost, func(b *batch) error {
-		t := &Txn{txn: b.txn}
+		t := &Txn{txn: b.txn, batch: b}
 		failed = fn(t)
 		b.writes += t.writes
 		b.bytes += t.bytes
@@ -89,6 +89,7 @@ const groupCost = 1024
 // returned.
 type Txn struct {
 	txn           *badger.Txn
+	batch         *batch // of a GroupUpdate; otherwise nil
 	writes, bytes int
 }
 

@@ -308,6 +308,51 @@ func (b *batch) load(s space, k string) (e entry, ok bool, err error) {
 	return e, ok, err
 }
 
+// set is Store.Set.
+func (b *batch) set(s space, q Quota, k string, v Value, ttl uint64) error {
+	old, stored, err := b.load(s, k)
+	if err != nil {
+		return err
+	}
+	return b.put(s, q, k, old, stored, entry{v, b.expiry(ttl)})
+}
+
+// delete is Store.Delete.
+func (b *batch) delete(s space, k string) (existed bool, err error) {
+	e, stored, err := b.load(s, k)
+	if err != nil || !stored {
+		return false, err
+	}
+	if err := b.remove(s, k, e); err != nil {
+		return false, err
+	}
+	if existed = e.live(b.now); existed {
+		b.changes = append(b.changes, change{s.program(), Change{Key: k, Deleted: true}})
+	}
+	return existed, nil
+}
+
+// increment is Store.Increment.
+func (b *batch) increment(s space, q Quota, k string, delta int64) (n int64, err error) {
+	old, stored, err := b.load(s, k)
+	if err != nil {
+		return 0, err
+	}
+	var expires int64
+	if stored && old.live(b.now) {
+		var ok bool
+		if n, ok = old.integer(); !ok {
+			return 0, fail(ErrNotACounter, "key %q: its value is not an integer from %d to %d", k, math.MinInt64, math.MaxInt64)
+		}
+		expires = old.expires
+	}
+	if delta > 0 && n > math.MaxInt64-delta || delta < 0 && n < math.MinInt64-delta {
+		return 0, fail(ErrInvalidArgument, "delta: %d added to %d, limits %d and %d", delta, n, math.MinInt64, math.MaxInt64)
+	}
+	n += delta
+	return n, b.put(s, q, k, old, stored, entry{CounterValue(n), expires})
+}
+
 // put writes e in place of old, which load gave, if q allows.
 func (b *batch) put(s space, q Quota, k string, old entry, stored bool, e entry) error {
 	u, err := b.used(s)

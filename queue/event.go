@@ -170,8 +170,9 @@ func Reject(err error) Outcome { return Outcome{verdict: rejected, err: text(err
 // Defer has the event run again later, as a failure does, but is none: it was not the program's fault, such as no free instance.
 func Defer(err error) Outcome { return Outcome{verdict: deferred, err: text(err)} }
 
-// With has commit's writes and the outcome be one transaction: an effect that is there exactly when the event has ended so. commit
-// runs as a function of kv.DB.GroupUpdate does. If it fails, nothing of it is written and the attempt has failed with its error.
+// With has commit's writes, to records and to stores (kv.Txn.Store), and the outcome be one transaction: effects that are there
+// exactly when the event has ended so. commit runs as a function of kv.DB.GroupUpdate does. If it fails, nothing of it is
+// written and the attempt has failed with its error.
 func (o Outcome) With(commit func(*kv.Txn) error) Outcome {
 	o.commit = commit
 	return o

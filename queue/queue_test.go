@@ -454,3 +454,38 @@ func TestClock(t *testing.T) {
 		t.Errorf("began before what was written")
 	}
 }
+
+// TestStart: opening reads which programs have something to deliver, and nothing of those that have not.
+func TestStart(t *testing.T) {
+	h := newHand()
+	db := openDB(t, t.TempDir())
+	q := openQueue(t, db, Options{Handler: h})
+	for i := range 50 {
+		accept(t, q, Event{Program: fmt.Sprint("past", i)})
+		h.next(t).outcome <- Acknowledge([]byte("r"))
+	}
+	if err := q.Pause("due"); err != nil {
+		t.Fatal(err)
+	}
+	accept(t, q, Event{Program: "due"}, Event{Program: "later", Delay: time.Hour})
+	for i := range 50 {
+		eventually(t, "the acknowledgements", func() bool { return stats(t, q, fmt.Sprint("past", i)).Acknowledged == 1 })
+	}
+	q.halt()
+	opened := openQueue(t, db, Options{Handler: h})
+	opened.mu.Lock()
+	due, later := opened.programs["due"], opened.programs["later"]
+	if len(opened.programs) != 2 || due == nil || later == nil || later.more {
+		t.Errorf("%d programs in memory", len(opened.programs))
+	}
+	opened.mu.Unlock()
+	if due != nil && due.from == 0 {
+		t.Error("reads from the beginning")
+	}
+	if err := opened.Resume("due"); err != nil {
+		t.Fatal(err)
+	}
+	if r := h.next(t); r.Program != "due" {
+		t.Errorf("%s runs", r.Program)
+	}
+}
