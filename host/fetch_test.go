@@ -43,11 +43,11 @@ const scripted = `(module
 		(drop (call $take (local.get $ticket) (i32.add (global.get $out) (i32.const 4)) (local.get $n)))
 		(global.set $out (i32.add (global.get $out) (i32.add (local.get $n) (i32.const 4)))))
 	(func $ticket (param $n i32) (result i32)
-		(i32.load (i32.add (i32.const 0x3000000) (i32.shl (local.get $n) (i32.const 2)))))
+		(i32.load (i32.add (i32.const 0x6000000) (i32.shl (local.get $n) (i32.const 2)))))
 	(func (export "aleph_handle") (param $length i32) (local $at i32) (local $end i32) (local $action i32) (local $number i32)
-		(drop (call $read (i32.const 0x3100000) (i32.const 0) (local.get $length)))
-		(local.set $at (i32.const 0x3100004))
-		(local.set $end (i32.add (i32.const 0x3100000) (local.get $length)))
+		(drop (call $read (i32.const 0x6100000) (i32.const 0) (local.get $length)))
+		(local.set $at (i32.const 0x6100004))
+		(local.set $end (i32.add (i32.const 0x6100000) (local.get $length)))
 		(block $found (loop $fields                 ;; the body's field
 			(br_if $found (i32.eq (i32.load (local.get $at)) (i32.const 20)))
 			(local.set $at (i32.add (local.get $at) (i32.add (i32.const 8) (i32.load offset=4 (local.get $at)))))
@@ -60,7 +60,7 @@ const scripted = `(module
 			(if (i32.eq (local.get $action) (i32.const 0)) (then
 				(call $finish (call $start (local.get $number) (i32.add (local.get $at) (i32.const 12)) (i32.load offset=8 (local.get $at))))))
 			(if (i32.eq (local.get $action) (i32.const 1)) (then
-				(i32.store (i32.add (i32.const 0x3000000) (i32.shl (global.get $tickets) (i32.const 2)))
+				(i32.store (i32.add (i32.const 0x6000000) (i32.shl (global.get $tickets) (i32.const 2)))
 					(call $start (local.get $number) (i32.add (local.get $at) (i32.const 12)) (i32.load offset=8 (local.get $at))))
 				(global.set $tickets (i32.add (global.get $tickets) (i32.const 1)))))
 			(if (i32.eq (local.get $action) (i32.const 2)) (then (call $finish (call $ticket (local.get $number)))))
@@ -549,24 +549,22 @@ func TestFetchAhead(t *testing.T) {
 
 // TestFetchHeld: answers that a guest does not take are bounded.
 func TestFetchHeld(t *testing.T) {
-	var sent sync.WaitGroup
-	sent.Add(6)
+	var w *world
 	w, p, base := outside(t, func(rw http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/sent" {
-			sent.Wait()
+		if r.URL.Path == "/settled" {
+			for end := time.Now().Add(20 * time.Second); w.dispatcher.Operations() > 1 && time.Now().Before(end); {
+				time.Sleep(time.Millisecond) // until this request is the only one under way
+			}
 			return
 		}
 		rw.Header().Set("Content-Length", fmt.Sprint(15<<20))
 		_, _ = rw.Write(make([]byte, 15<<20))
-		if r.URL.Path == "/first" {
-			sent.Done()
-		}
 	})
 	var s script
 	for range 6 {
 		s = s.start(abi.OpFetch, url(base+"/first"))
 	}
-	s = s.do(abi.OpFetch, url(base+"/sent"))
+	s = s.do(abi.OpFetch, url(base+"/settled"))
 	for n := range uint32(6) {
 		s = s.wait(n)
 	}
