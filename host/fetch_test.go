@@ -33,7 +33,7 @@ const scripted = `(module
 	(import "aleph_v1" "op_wait" (func $wait (param i32) (result i64)))
 	(import "aleph_v1" "op_take" (func $take (param i32 i32 i32) (result i32)))
 	(import "aleph_v1" "op_cancel" (func $cancel (param i32)))
-	(memory (export "memory") 1600)
+	(memory (export "memory") 2400)
 	(data (i32.const 0) "alv1\14\00\00\00")
 	(global $out (mut i32) (i32.const 12))          ;; the end of the response, which begins at 0
 	(global $tickets (mut i32) (i32.const 0))
