@@ -50,7 +50,7 @@ binaries=(
 
 # What of the standard library cannot work in an instance, or is no library.
 left_out=(test idlelib tkinter lib2to3 turtledemo turtle.py ensurepip venv distutils _distutils_system_mod.py pydoc_data curses msilib ctypes
-  __phello__ site-packages _pyrepl _aix_support.py _osx_support.py _ios_support.py _android_support.py _apple_support.py)
+  __phello__ site-packages _aix_support.py _osx_support.py _ios_support.py _android_support.py _apple_support.py)
 
 llvm=/usr/lib/llvm-19/bin
 step() { echo "python: $*" >&2; }
@@ -188,7 +188,7 @@ build_python() { # version, host, configure's variables
     --with-build-python="$work/bin/python$v" --prefix=/usr --disable-test-modules --without-ensurepip --without-pymalloc --without-mimalloc \
     --disable-ipv6 --without-readline HOSTRUNNER=false >log 2>&1
   # What the prelude supplies, or has no use.
-  sed -i -E 's/^(_socket|select|_ctypes|_uuid|_crypt|audioop|_lsprof|nis|ossaudiodev|_testexternalinspection) /#&/' Modules/Setup.stdlib
+  sed -i -E 's/^(_socket|select|_ctypes|_uuid|_crypt|nis|ossaudiodev|_testexternalinspection) /#&/' Modules/Setup.stdlib
   sed -i 's|/\* #undef SIZEOF_PTHREAD_T \*/|#define SIZEOF_PTHREAD_T 4|' pyconfig.h
   make -j2 "libpython$v.a" >>log 2>&1 || { grep 'error:' log >&2; exit 1; }
   make $(sed -nE 's/^(LIBMPDEC_A|LIBEXPAT_A|LIBHACL_SHA2_A)= *//p' Makefile) >>log 2>&1

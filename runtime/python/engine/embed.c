@@ -25,7 +25,11 @@
    what does not ask, and for the handling of the error. The native stack is used up in proportion. */
 #define STACK_RESERVE (1024 * 1024)
 
+/* Code is adapted to how it runs only after so many occasions: a short request does not write to the image's code. */
+#define ADAPT_AFTER 5000
+
 extern char *_Py_stack_limit;       /* python*.patch */
+extern unsigned _Py_adapt_later;
 extern const char tree[], tree_end[];
 static PyObject *boot, *handle_name;
 
@@ -38,6 +42,9 @@ __attribute__((constructor(1))) static void prepare(void)
 
 /* bzip2, built without stdio, asks for it: a bug was found. */
 void bz_internal_error(int code) { __builtin_trap(); }
+
+/* Cycles are looked for when this many objects have come since: hardly ever in a short request. */
+#define COLLECT_AFTER 20000
 
 static char *read_frame(uint32_t len)
 {
@@ -157,7 +164,9 @@ EXPORT(aleph_init) void aleph_init(uint32_t len)
         return;
     }
     boot = PyImport_ImportModule("_aleph_runtime.boot");
-    PyObject *result = boot ? PyObject_CallMethod(boot, "init", NULL) : NULL;
+    PyObject *gc = PyImport_ImportModule("gc");
+    PyObject *set = gc ? PyObject_CallMethod(gc, "set_threshold", "iii", COLLECT_AFTER, 10, 10) : NULL;
+    PyObject *result = boot && set ? PyObject_CallMethod(boot, "init", NULL) : NULL;
     handle_name = PyUnicode_InternFromString("handle");
     if (!result || !handle_name || image_freeze())
         fail_exception(ERROR_LOAD);
@@ -210,6 +219,7 @@ EXPORT(aleph_load) void aleph_load(uint32_t len)
 EXPORT(aleph_handle) void aleph_handle(uint32_t len)
 {
     aleph_fresh++;
+    _Py_adapt_later = ADAPT_AFTER;
     char *frame = read_frame(len);
     PyObject *event = frame ? event_of(frame, len) : PyErr_NoMemory();
     free(frame);
