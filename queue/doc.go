@@ -14,11 +14,11 @@
 // An effect happens exactly once if it is written by the transaction of the acknowledgement ([Outcome.With]).
 //
 // Events of a program run in about the order in which they became due, up to Policy.Concurrency at the same time; those with one
-// Key strictly one after the other, in the order in which they were accepted, retries included. A dead letter that is retried goes
-// behind the others of its key.
+// Key strictly one after the other, in the order in which they were accepted, retries included. The next of a key becomes due when
+// the one before has ended, and goes behind the program's other due events; a dead letter that is retried, behind those of its key.
 //
 // An event whose id is known is not accepted again. An id is known while its event waits, runs or is a dead letter, and then until
-// Options.Remembered (65,536) further events of the program have ended. It is a number and no time, so that no clock can shorten
+// Options.Remembered (65,536) further events of the program have ended. It is a number and no time, so that no clock shortens
 // it. Chains and messages whose producers keep checkpoints repeat only what came after the last one.
 //
 // # Fairness and memory

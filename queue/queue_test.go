@@ -489,3 +489,27 @@ func TestStart(t *testing.T) {
 		t.Errorf("%s runs", r.Program)
 	}
 }
+
+// TestOrder: with one event at a time they run in the order in which they were accepted, over many windows and a restart.
+func TestOrder(t *testing.T) {
+	h := newHand()
+	db := openDB(t, "")
+	opts := Options{Handler: h, Policy: func(string) Policy { return Policy{Concurrency: 1} }}
+	q := openQueue(t, db, opts)
+	const events = 5 * window
+	for i := range events {
+		accept(t, q, Event{Program: "p", ID: fmt.Sprint(i)})
+		if i == events/2 {
+			h.next(t)
+			q.crash()
+			q = openQueue(t, db, opts)
+		}
+	}
+	for i := range events {
+		r := h.next(t)
+		if r.ID != fmt.Sprint(i) || i == 0 && r.Attempt != 2 {
+			t.Fatalf("%s runs, attempt %d; want %d", r.ID, r.Attempt, i)
+		}
+		r.outcome <- Acknowledge(nil)
+	}
+}
