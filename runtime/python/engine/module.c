@@ -441,7 +441,7 @@ static PyObject *fields(PyObject *self, PyObject *arg)
 
 /* Keys of the event's dict. */
 static PyObject *key_kind, *key_request_id, *key_attempt, *key_deadline, *key_program, *key_node, *key_account, *key_seed, *key_time,
-    *key_method, *key_path, *key_query, *key_headers, *key_body, *key_body_follows;
+    *key_method, *key_path, *key_query, *key_headers, *key_body, *key_body_follows, *key_root, *key_client;
 
 static int set_item(PyObject *dict, PyObject *key, PyObject *value)
 {
@@ -473,7 +473,7 @@ PyObject *event_of(const char *frame, uint32_t len)
     if (!event || !headers)
         return PyErr_NoMemory();
     int e = 0;
-    for (PyObject *text[] = {key_request_id, key_program, key_node, key_account, key_method, key_path, key_query, NULL}, **k = text; *k; k++)
+    for (PyObject *text[] = {key_request_id, key_program, key_node, key_account, key_method, key_path, key_query, key_root, key_client, NULL}, **k = text; *k; k++)
         e |= PyDict_SetItem(event, *k, empty);
     for (PyObject *number[] = {key_kind, key_attempt, key_deadline, key_time, NULL}, **k = number; *k; k++)
         e |= set_item(event, *k, PyLong_FromLong(0));
@@ -500,6 +500,8 @@ PyObject *event_of(const char *frame, uint32_t len)
         case TAG_METHOD: key = key_method; break;
         case TAG_PATH: key = key_path; break;
         case TAG_QUERY: key = key_query; break;
+        case TAG_ROOT: key = key_root; break;
+        case TAG_CLIENT: key = key_client; break;
         default: continue;
         }
         e = set_item(event, key, PyUnicode_DecodeUTF8(f.at, f.len, "replace"));
@@ -545,7 +547,7 @@ PyObject *module_create(void)
 {
 #define KEY(name) key_##name = PyUnicode_InternFromString(#name)
     KEY(kind), KEY(request_id), KEY(attempt), KEY(deadline), KEY(program), KEY(node), KEY(account), KEY(seed), KEY(time);
-    KEY(method), KEY(path), KEY(query), KEY(headers), KEY(body), KEY(body_follows);
+    KEY(method), KEY(path), KEY(query), KEY(headers), KEY(body), KEY(body_follows), KEY(root), KEY(client);
 #undef KEY
     return PyModule_Create(&definition);
 }

@@ -22,7 +22,23 @@ def _anyio(module):
     module.AsyncIOBackend.run_sync_in_worker_thread = classmethod(run_sync_in_worker_thread)
 
 
-_ADAPTED = {"anyio._backends._asyncio": _anyio}
+def _starlette(module):
+    """Starlette wants the root in the path: it takes it off itself, and its redirects keep it."""
+    from starlette import _utils
+
+    if not hasattr(_utils, "get_route_path"):
+        return  # older than that
+    call = module.Starlette.__call__
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "http" and "app" not in scope and scope.get("root_path"):  # not one that is mounted in another
+            scope["path"] = scope["root_path"] + scope["path"]
+        await call(self, scope, receive, send)
+
+    module.Starlette.__call__ = __call__
+
+
+_ADAPTED = {"anyio._backends._asyncio": _anyio, "starlette.applications": _starlette}
 
 
 class _Loader(importlib.abc.Loader):

@@ -32,10 +32,11 @@ class _Body(io.RawIOBase):
 def environ(event):
     path = event["path"]
     result = {
-        "REQUEST_METHOD": event["method"], "SCRIPT_NAME": "",
+        "REQUEST_METHOD": event["method"], "SCRIPT_NAME": event.get("root", ""),
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1") if "%" in path else path.encode().decode("latin-1"),
-        "QUERY_STRING": event["query"], "REQUEST_URI": path + ("?" + event["query"] if event["query"] else ""), "RAW_URI": path,
-        "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": "",
+        "QUERY_STRING": event["query"], "REQUEST_URI": event.get("root", "") + path + ("?" + event["query"] if event["query"] else ""),
+        "RAW_URI": event.get("root", "") + path,
+        "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": event.get("client", "").rpartition(":")[0].strip("[]"),
         "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.errors": sys.stderr, "wsgi.multithread": False,
         "wsgi.multiprocess": False, "wsgi.run_once": False, "wsgi.input_terminated": True,
     }
@@ -52,7 +53,6 @@ def environ(event):
     if not colon or not port.isdecimal():
         host, port = result.get("HTTP_HOST", "localhost"), "443" if result["wsgi.url_scheme"] == "https" else "80"
     result["SERVER_NAME"], result["SERVER_PORT"] = host, port
-    result["REMOTE_ADDR"] = result.get("HTTP_X_FORWARDED_FOR", "").partition(",")[0].strip()
     if event["body_follows"]:
         result["wsgi.input"] = io.BufferedReader(_Body(), 1 << 16)
     else:
