@@ -61,6 +61,7 @@ def load(entrypoint, variables, memory):
         pending = loops.pending(_loop, (started.task,) if started else ())
         if pending:
             raise RuntimeError(f"{pending}: what runs cannot be kept until the first request; start it in the handler")
+        warm.clients(_loop)
         stdlib.forget_gauss()
     except program.NoHandler as error:
         reply.fail(reply.NO_HANDLER, str(error))

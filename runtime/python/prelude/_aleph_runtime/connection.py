@@ -260,7 +260,11 @@ class Connection:
             self._written = True
         else:
             fields.append((MORE, ("u32", 1)))
-        self._fetch = Operation(FETCH, _aleph.frame(fields), self._answered)
+        try:
+            self._fetch = Operation(FETCH, _aleph.frame(fields), self._answered)
+        except RuntimeError:  # refused
+            self._release()
+            raise
 
     def _release(self):
         """The exchange is over; one that waits for room may begin."""

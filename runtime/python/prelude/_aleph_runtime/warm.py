@@ -4,7 +4,10 @@ what they build at their first request. Nothing of the program's own is run: a f
 import asyncio
 import contextlib
 import importlib
+import itertools
+import logging
 import sys
+import urllib.request
 
 import _aleph
 
@@ -14,7 +17,7 @@ _TIMES = 64
 
 _EVENT = {
     "kind": 0, "request_id": "warm-up", "attempt": 1, "deadline": 1, "program": "", "node": "", "account": "", "seed": bytes(16), "time": 1,
-    "method": "GET", "path": "/1", "query": "name=a&n=1", "body": None, "body_follows": False,
+    "method": "GET", "path": "/1", "query": "name=a&n=1", "body": None, "body_follows": False, "root": "/api/v0/run/0", "client": "127.0.0.1:4711",
     "headers": [("host", "localhost:4020"), ("user-agent", "curl/8.0"), ("accept", "*/*"), ("accept-encoding", "gzip")],
 }
 _POST = {**_EVENT, "method": "POST", "body": b'{"a":[1,"b"]}',
@@ -70,42 +73,81 @@ def handlers(makers):
     with _answers():
         _repeat(makers["async"](storing, 2, None))
         _repeat(makers["plain"](waiting, 2, None))
+        for _ in range(_TIMES // 8):
+            urllib.request.urlopen(urllib.request.Request(_URL, data=b"{}")).read()
 
 
+def clients(loop):
+    """Runs the HTTP clients that the program has imported."""
+    with _answers():
+        for name, run in (("requests", _requests), ("httpx", _httpx)):
+            if name in sys.modules:
+                with contextlib.suppress(Exception):  # a version that differs: it only starts colder
+                    for _ in range(_TIMES // 8):
+                        run(sys.modules[name], loop)
+
+
+def _requests(requests, loop):
+    with requests.Session() as session:
+        session.get(_URL, params={"a": "b"}).json()
+        session.post(_URL, json={})
+
+
+def _httpx(httpx, loop):
+    with httpx.Client() as client:
+        client.get(_URL, params={"a": "b"}).json()
+
+    async def get():
+        async with httpx.AsyncClient() as client:
+            await asyncio.gather(client.get(_URL), client.post(_URL, json={}))
+
+    loop.run(get())
+
+
+_URL = "https://example.com/"
 _OK = (operations.STATUS, ("u32", 0))
-_RESULTS = {1: [_OK], 16: [_OK, (81, '{"a":1}'), (82, ("u32", 1))], 17: [_OK], 20: [_OK, (86, bytes(8))]}
+_RESULTS = {
+    1: [_OK], 2: [_OK, (operations.HTTP_STATUS, ("u32", 200)), (operations.HEADER, ("pair", "content-type", "application/json")),
+                  (operations.HEADER, ("pair", "content-length", "2")), (operations.BODY, "{}"), (operations.END, ("u32", 1))], 5: [_OK],
+    16: [_OK, (81, '{"a":1}'), (82, ("u32", 1))], 17: [_OK], 20: [_OK, (86, bytes(8))],
+}
 
 
 @contextlib.contextmanager
 def _answers():
-    """Operations complete at once."""
-    complete = {}
+    """Operations complete at once; a sleep does when nothing else can."""
+    complete, asleep = {}, {}
+    tickets = itertools.count(1)
 
     def start(op, request):
-        ticket = len(complete) + 1
-        complete[ticket] = _aleph.frame(_RESULTS[op])
+        ticket = next(tickets)
+        (asleep if op == operations.SLEEP else complete)[ticket] = _aleph.frame(_RESULTS[op])
         return ticket
 
     def wait(ticket):
-        return complete.pop(ticket)
+        return (complete if ticket in complete else asleep).pop(ticket)
 
     def wait_any():
-        return complete.popitem()
+        return (complete or asleep).popitem()
 
     def poll():
         return complete.popitem() if complete else None
 
     def cancel(ticket):
         complete.pop(ticket, None)
+        asleep.pop(ticket, None)
 
     stand_ins = {_aleph: {"start": start, "wait": wait, "wait_any": wait_any, "poll": poll, "cancel": cancel},
                  operations: {"is_loading": lambda: False}}
     own = {module: {name: getattr(module, name) for name in names} for module, names in stand_ins.items()}
     for module, names in stand_ins.items():
         vars(module).update(names)
+    quiet = logging.root.manager.disable
+    logging.disable()
     try:
         yield
     finally:
+        logging.disable(quiet)
         for module, names in own.items():
             vars(module).update(names)
 
