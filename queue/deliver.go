@@ -44,6 +44,7 @@ type program struct {
 	from    uint64   // the first turn that was not read
 	more    bool     // there may be ready events at from or after it
 	due     int64    // nothing delayed is due before; noTime if nothing is delayed
+	place   int      // in Queue.dues; -1 if it is not in it
 	running map[uint64]*run
 	inRing  bool
 	holds   int         // goroutines that use it without Queue.mu
@@ -54,7 +55,7 @@ type program struct {
 func (q *Queue) program(id string, low uint64) *program {
 	p := q.programs[id]
 	if p == nil {
-		p = &program{id: id, from: low, due: noTime, running: map[uint64]*run{}}
+		p = &program{id: id, from: low, due: noTime, place: -1, running: map[uint64]*run{}}
 		q.programs[id] = p
 	}
 	return p
@@ -82,8 +83,10 @@ func (q *Queue) notify(id string, n news) {
 	}
 	q.mu.Lock()
 	p := q.program(id, n.low)
-	earlier := n.due < p.due
-	p.due = min(p.due, n.due)
+	if n.due < p.due {
+		q.setDue(p, n.due)
+	}
+	earlier := n.due != noTime && q.dues[0] == p
 	if n.ready {
 		p.more = true
 		q.enter(p)
@@ -212,7 +215,7 @@ func (q *Queue) pause(d time.Duration) (open bool) {
 type run struct {
 	program *program
 	turn    uint64
-	state   state // Queue.mu; what start wrote, then what finish wrote
+	state   state // as start wrote it, then as finish did; the run's own
 	cancel  context.CancelFunc
 }
 
@@ -345,110 +348,4 @@ func (q *Queue) settled(w *work, s *state, now State) {
 		return
 	}
 	q.opts.Settled(Settlement{w.program, s.id, uint32(s.attempt), now, s.err})
-}
-
-// move makes delayed events ready when they are due.
-func (q *Queue) move() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-timer.C:
-		case <-q.tick:
-		case <-q.stop:
-			return
-		}
-		if next := q.moveDue(); next == noTime {
-			timer.Stop()
-		} else {
-			timer.Reset(min(max(time.Duration(next-q.clock.now()), time.Millisecond), again))
-		}
-	}
-}
-
-// moveDue moves what is due, and returns when the next is; noTime if nothing is delayed.
-func (q *Queue) moveDue() (next int64) {
-	now := q.clock.now()
-	next = noTime
-	var due []*program
-	q.mu.Lock()
-	for _, p := range q.programs {
-		if p.due <= now && !p.dropped.Load() {
-			due = append(due, p)
-			p.holds++
-			p.due = noTime // what comes from now on says so itself
-		} else {
-			next = min(next, p.due)
-		}
-	}
-	q.mu.Unlock()
-	for _, p := range due {
-		later, err := q.moveOf(p, now)
-		if err != nil {
-			q.opts.Log.Error("delayed events cannot be made ready", "program", p.id, "error", err)
-			later = now + int64(again)
-		}
-		q.mu.Lock()
-		p.holds--
-		p.due = min(p.due, later)
-		next = min(next, p.due)
-		q.leave(p)
-		q.mu.Unlock()
-	}
-	return next
-}
-
-// moveOf moves up to as many as fit one transaction, and returns when there is more to do.
-func (q *Queue) moveOf(p *program, now int64) (next int64, err error) {
-	var keys []string
-	next = noTime
-	prefix := below(delayedKey, p.id)
-	err = q.db.View(func(tx *kv.Txn) error {
-		for r, err := range tx.Iterate(prefix, "") {
-			if err != nil {
-				return err
-			}
-			due, err := number(r.Key, prefix, 0)
-			if err != nil {
-				return err
-			}
-			if int64(due) > now || len(keys) == moved {
-				next = int64(due)
-				return nil
-			}
-			keys = append(keys, r.Key)
-		}
-		return nil
-	})
-	if err != nil || len(keys) == 0 {
-		return next, err
-	}
-	var w *work
-	err = q.db.GroupUpdate(func(tx *kv.Txn) (err error) {
-		if w, err = q.begin(tx, p.id); err != nil || p.dropped.Load() {
-			return err
-		}
-		for _, key := range keys {
-			var s state
-			found, err := lookup(tx, key, decodeState, &s)
-			if err != nil {
-				return err
-			}
-			if !found {
-				continue
-			}
-			if err := tx.Delete(key); err != nil {
-				return err
-			}
-			less(&w.active.delayed, 1)
-			if err := w.place(&s); err != nil {
-				return err
-			}
-		}
-		return w.end()
-	})
-	if err == nil {
-		q.notify(p.id, w.news)
-	}
-	return next, err
 }

@@ -501,6 +501,18 @@ func (w *world) compare() string {
 				return fmt.Sprintf("%s %s: %q, want %q", id, state, ids, wants)
 			}
 		}
+		for _, e := range p.events {
+			want := e.state
+			if want == Running || want == Delayed {
+				want = Pending
+			}
+			if now, known, err := w.q.Find(id, e.id); err != nil || !known || now != want {
+				return fmt.Sprintf("%s/%s: %s, %t, %v; want %s", id, e.id, now, known, err, want)
+			}
+		}
+		if _, known, err := w.q.Find(id, "never"); known || err != nil {
+			return fmt.Sprintf("found what never was: %v", err)
+		}
 		results, err := w.q.Results(id, 0)
 		if err != nil {
 			w.t.Fatal(err)

@@ -164,6 +164,45 @@ func (q *Queue) runningOf(program string) (runs []*run) {
 	return runs
 }
 
+// Find says what has become of the event with an id: Acknowledged, also where it was a dead letter that is gone; Dead; or Pending,
+// which stands here for all that is still to be delivered. It is false if the id is not known, or not anymore.
+func (q *Queue) Find(program, id string) (now State, known bool, err error) {
+	if err := checkProgram(program); err != nil {
+		return "", false, err
+	}
+	if id == "" || len(id) > MaxID {
+		return "", false, fail(kv.ErrInvalidArgument, "id: %d bytes, must be 1 to %d", len(id), MaxID)
+	}
+	err = q.db.View(func(tx *kv.Txn) error {
+		var n uint64
+		if known, err = lookup(tx, below(idKey, program)+id, decodeNumber, &n); err != nil || !known {
+			return err
+		}
+		now = Acknowledged
+		for _, at := range []struct {
+			kind  string
+			state State
+		}{{eventKey, Pending}, {deadKey, Dead}} {
+			_, there, err := tx.Get(numbered(at.kind, program, n))
+			if err != nil {
+				return err
+			}
+			if there {
+				now = at.state
+			}
+		}
+		return nil
+	})
+	return now, known, err
+}
+
+// Running is how many events run now, of all programs.
+func (q *Queue) Running() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.running
+}
+
 // Results returns the last results of a program, newest first.
 func (q *Queue) Results(program string, limit int) ([]Result, error) {
 	if err := checkProgram(program); err != nil {
@@ -355,6 +394,7 @@ func (q *Queue) Drop(program string) error {
 	delete(q.paused, program)
 	if p := q.programs[program]; p != nil {
 		p.dropped.Store(true)
+		q.setDue(p, noTime)
 		for _, r := range p.running {
 			r.cancel()
 		}

@@ -131,6 +131,7 @@ type Queue struct {
 	programs map[string]*program // those with events to deliver, or about to be known to have none
 	paused   map[string]bool
 	ring     []*program // those that may have something to run, in the order of their turns
+	dues     dues
 	running  int
 	closing  bool
 
@@ -194,7 +195,7 @@ func (q *Queue) load() error {
 			p := q.program(r.Key[len(activeKey):], a.low)
 			p.more = a.ready > 0
 			if a.delayed > 0 {
-				p.due = 0 // the mover finds out
+				q.setDue(p, 0) // the mover finds out
 			}
 			q.enter(p)
 		}

@@ -402,7 +402,8 @@ func TestBadQueries(t *testing.T) {
 	_, limit := q.List("p", Dead, MaxList+1)
 	_, results := q.Results("", 1)
 	_, all := q.RetryAll("")
-	for name, err := range map[string]error{"stats": stats, "list": list, "limit": limit, "results": results, "retry all": all,
+	_, _, find := q.Find("p", "")
+	for name, err := range map[string]error{"find": find, "stats": stats, "list": list, "limit": limit, "results": results, "retry all": all,
 		"retry": q.Retry("p", strings.Repeat("x", MaxID+1)), "pause": q.Pause(""), "drop": q.Drop("")} {
 		if !errors.Is(err, kv.ErrInvalidArgument) {
 			t.Errorf("%s: %v", name, err)
