@@ -30,6 +30,7 @@ type Program struct {
 		Event  struct {
 			Kind                uint32
 			Method, Path, Query string
+			Root, Client        string
 			Headers             [][2]string
 			Body                *string
 			BodyBase64          []byte
@@ -134,6 +135,8 @@ func (l *Lab) program(t *testing.T, p *Program, store kv.Store, seen map[string]
 			e = abi.Bytes(e, abi.TagMethod, c.Event.Method)
 			e = abi.Bytes(e, abi.TagPath, c.Event.Path)
 			e = abi.Bytes(e, abi.TagQuery, c.Event.Query)
+			e = abi.Bytes(e, abi.TagRoot, c.Event.Root)
+			e = abi.Bytes(e, abi.TagClient, c.Event.Client)
 			for _, h := range c.Event.Headers {
 				e = abi.Pair(e, abi.TagHeader, h[0], h[1])
 			}

@@ -17,7 +17,8 @@ _TIMES = 64
 
 _EVENT = {
     "kind": 0, "request_id": "warm-up", "attempt": 1, "deadline": 1, "program": "", "node": "", "account": "", "seed": bytes(16), "time": 1,
-    "method": "GET", "path": "/1", "query": "name=a&n=1", "body": None, "body_follows": False, "root": "/api/v0/run/0", "client": "127.0.0.1:4711",
+    "method": "GET", "path": "/1", "query": "name=a&n=1", "body": None, "body_follows": False,
+    "root": "/api/v0/run/0", "client": "127.0.0.1:4711",
     "headers": [("host", "localhost:4020"), ("user-agent", "curl/8.0"), ("accept", "*/*"), ("accept-encoding", "gzip")],
 }
 _POST = {**_EVENT, "method": "POST", "body": b'{"a":[1,"b"]}',
