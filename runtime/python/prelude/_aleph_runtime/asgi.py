@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import types
 from urllib.parse import unquote_to_bytes
 
 import _aleph
@@ -60,7 +61,9 @@ class Lifespan:
         settle()
 
 
-def scope(event, state):
+def scope(event, state, rooted=False):
+    """The scope of a request. rooted says whether the path begins with root_path, as frameworks want it and servers give it; an
+    application that is a mere function has no use for where it is."""
     headers = [[name.encode("latin-1"), value.encode("latin-1")] for name, value in event["headers"]]
     fields = dict(event["headers"])
     scheme = "https" if fields.get("x-forwarded-proto", "").lower() == "https" else "http"
@@ -71,12 +74,13 @@ def scope(event, state):
     elif host:
         port = 443 if scheme == "https" else 80
     client, _, client_port = event.get("client", "").rpartition(":")
-    path = event["path"]
+    root = event.get("root", "")
+    path = root + event["path"] if rooted else event["path"]
     raw = path.encode("latin-1", "replace")
     return {
         "type": "http", "asgi": dict(_VERSION), "http_version": "1.1", "method": event["method"], "scheme": scheme,
         "path": unquote_to_bytes(raw).decode("utf-8", "replace") if "%" in path else path, "raw_path": raw,
-        "query_string": event["query"].encode("latin-1", "replace"), "root_path": event.get("root", ""), "headers": headers,
+        "query_string": event["query"].encode("latin-1", "replace"), "root_path": root, "headers": headers,
         "client": (client.strip("[]"), int(client_port)) if client else None, "server": (host.strip("[]"), port) if host else None,
         "state": state.copy(), "extensions": {},
     }
@@ -149,7 +153,7 @@ def call(app, event, loop, state):
     request_call = _Call(event, loop)
     stream = request_call.stream
     try:
-        loop.run(app(scope(event, state), request_call.receive, request_call.send))
+        loop.run(app(scope(event, state, not isinstance(app, types.FunctionType)), request_call.receive, request_call.send))
     except Exception as error:
         if not stream.finished:
             raise
