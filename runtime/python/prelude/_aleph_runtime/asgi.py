@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import types
 from urllib.parse import unquote_to_bytes
 
 import _aleph
@@ -61,9 +60,8 @@ class Lifespan:
         settle()
 
 
-def scope(event, state, rooted=False):
-    """The scope of a request. rooted says whether the path begins with root_path, as frameworks want it and servers give it; an
-    application that is a mere function has no use for where it is."""
+def scope(event, state):
+    """The scope of a request. The path is what follows root_path; adapt.py adds it for frameworks that want it there."""
     headers = [[name.encode("latin-1"), value.encode("latin-1")] for name, value in event["headers"]]
     fields = dict(event["headers"])
     scheme = "https" if fields.get("x-forwarded-proto", "").lower() == "https" else "http"
@@ -74,13 +72,12 @@ def scope(event, state, rooted=False):
     elif host:
         port = 443 if scheme == "https" else 80
     client, _, client_port = event.get("client", "").rpartition(":")
-    root = event.get("root", "")
-    path = root + event["path"] if rooted else event["path"]
+    path = event["path"]
     raw = path.encode("latin-1", "replace")
     return {
         "type": "http", "asgi": dict(_VERSION), "http_version": "1.1", "method": event["method"], "scheme": scheme,
         "path": unquote_to_bytes(raw).decode("utf-8", "replace") if "%" in path else path, "raw_path": raw,
-        "query_string": event["query"].encode("latin-1", "replace"), "root_path": root, "headers": headers,
+        "query_string": event["query"].encode("latin-1", "replace"), "root_path": event.get("root", ""), "headers": headers,
         "client": (client.strip("[]"), int(client_port)) if client else None, "server": (host.strip("[]"), port) if host else None,
         "state": state.copy(), "extensions": {},
     }
@@ -153,7 +150,7 @@ def call(app, event, loop, state):
     request_call = _Call(event, loop)
     stream = request_call.stream
     try:
-        loop.run(app(scope(event, state, not isinstance(app, types.FunctionType)), request_call.receive, request_call.send))
+        loop.run(app(scope(event, state), request_call.receive, request_call.send))
     except Exception as error:
         if not stream.finished:
             raise
