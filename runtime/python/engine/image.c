@@ -83,8 +83,6 @@ static void follow(void)
             visit_static_type((PyTypeObject *)o);
         else if (Py_TYPE(o)->tp_traverse && (!Py_TYPE(o)->tp_is_gc || Py_TYPE(o)->tp_is_gc(o)))
             Py_TYPE(o)->tp_traverse(o, visit, NULL);
-        if (PyFunction_Check(o))
-            visit(((PyFunctionObject *)o)->func_qualname, NULL);
     }
 }
 
