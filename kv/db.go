@@ -81,6 +81,7 @@ func Open(dir string, opts Options) (*DB, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
+	removeEmpty(dir)
 	bdb, err := badger.Open(badgerOptions(dir, opts))
 	if err != nil {
 		if locked(dir) {
@@ -160,6 +161,27 @@ func locked(dir string) bool {
 	}
 	defer f.Close()
 	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+}
+
+// removeEmpty removes a database's empty logs: Badger makes a log before it gives it a size, takes one without a size for a
+// fault, and a process that is killed in between leaves one. Nothing was ever written to it. Where someone holds the lock, or
+// there is no database yet, there is nothing to do.
+func removeEmpty(dir string) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return
+	}
+	entries, _ := f.ReadDir(-1) // what is not listed, or not removed, Badger complains of
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if ext := filepath.Ext(entry.Name()); err == nil && info.Mode().IsRegular() && info.Size() == 0 && (ext == ".mem" || ext == ".vlog") {
+			_ = os.Remove(filepath.Join(dir, entry.Name()))
+		}
+	}
 }
 
 // holder names the process that Badger noted in its lock file, as " (pid 12)".

@@ -361,3 +361,29 @@ func diskUse(t testing.TB, dir string) (bytes int64) {
 	}
 	return bytes
 }
+
+// TestEmptyLogs opens a database that was killed between making a log and giving it a size.
+func TestEmptyLogs(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"", "00099.mem", "000099.vlog", "00100.mem"} {
+		if name != "" {
+			if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		db, err := Open(dir, Options{})
+		if err != nil {
+			t.Fatalf("with an empty %s: %v", name, err)
+		}
+		n, err := db.Store("program", Quota{}).Increment("opened", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[string]int64{"": 1, "00099.mem": 2, "000099.vlog": 3, "00100.mem": 4}[name]; n != want {
+			t.Errorf("with an empty %s: %d, want %d", name, n, want)
+		}
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
