@@ -1,7 +1,11 @@
 """ASGI 3.0: http with streaming both ways, lifespan before the image is taken, and the network's aleph.message."""
 
+from __future__ import annotations
+
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 import _aleph
@@ -10,21 +14,31 @@ from . import errors, log, reply, request
 from .operations import BODY_READ, Operation
 from .stream import Stream
 
+if TYPE_CHECKING:
+    from _aleph import Event
+
+    from .loop import Loop
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[Any]]
+
 _VERSION = {"version": "3.0", "spec_version": "2.4"}
 
 
 class Lifespan:
     """The application's start, once, before the image is taken. Its shutdown never comes: images do not end."""
 
-    def __init__(self, app, loop):
+    def __init__(self, app: App, loop: Loop) -> None:
         self.app = app
         self.loop = loop
-        self.state = {}
-        self.task = None
+        self.state: dict[str, Any] = {}
+        self.task: asyncio.Task[None] | None = None
 
-    def start(self):
+    def start(self) -> None:
         """Runs the startup. Raises what it raises, or RuntimeError with what it says failed."""
-        self._done = self.loop.create_future()
+        self._done: asyncio.Future[Exception | None] = self.loop.create_future()
         self.task = self.loop.create_task(self._run())
         failed = self.loop.run(self._done)
         if self.task.done():
@@ -32,21 +46,21 @@ class Lifespan:
         if failed is not None:
             raise failed
 
-    async def _run(self):
+    async def _run(self) -> None:
         asked = False
 
-        async def receive():
+        async def receive() -> Message:
             nonlocal asked
             if asked:
                 await self.loop.create_future()
             asked = True
             return {"type": "lifespan.startup"}
 
-        def settle(failed=None):
+        def settle(failed: Exception | None = None) -> None:
             if not self._done.done():
                 self._done.set_result(failed)
 
-        async def send(message):
+        async def send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 settle()
             elif message["type"] == "lifespan.startup.failed":
@@ -60,7 +74,7 @@ class Lifespan:
         settle()
 
 
-def scope(event, state):
+def scope(event: Event, state: dict[str, Any]) -> Message:
     """The scope of a request. The path is what follows root_path; adapt.py adds it for frameworks that want it there."""
     headers = [[name.encode("latin-1"), value.encode("latin-1")] for name, value in event["headers"]]
     fields = dict(event["headers"])
@@ -86,15 +100,15 @@ def scope(event, state):
 class _Call:
     """One request's receive and send."""
 
-    def __init__(self, event, loop):
+    def __init__(self, event: Event, loop: Loop) -> None:
         self.loop = loop
         self.body = event["body"] or b""
         self.follows = event["body_follows"]
         self.given = False
-        self.over = loop.create_future()
+        self.over: asyncio.Future[None] = loop.create_future()
         self.stream = Stream()
 
-    async def receive(self):
+    async def receive(self) -> Message:
         if self.follows:
             return await self._read()
         if not self.given:
@@ -103,9 +117,9 @@ class _Call:
         await asyncio.shield(self.over)
         return {"type": "http.disconnect"}
 
-    async def _read(self):
-        read = self.loop.create_future()
-        operation = Operation(BODY_READ, request.READ_REQUEST, lambda _: read.done() or read.set_result(None))
+    async def _read(self) -> Message:
+        read: asyncio.Future[None] = self.loop.create_future()
+        operation = Operation(BODY_READ, request.READ_REQUEST, lambda _: None if read.done() else read.set_result(None))
         try:
             await read
         except asyncio.CancelledError:
@@ -120,7 +134,7 @@ class _Call:
             self.follows, self.given = False, True
         return {"type": "http.request", "body": data, "more_body": not end}
 
-    async def send(self, message):
+    async def send(self, message: Message) -> None:
         kind = message["type"]
         stream = self.stream
         if kind == "http.response.body":
@@ -145,7 +159,7 @@ class _Call:
             raise RuntimeError(f"ASGI: a message of type {kind!r} was sent, where http.response.start or http.response.body was expected")
 
 
-def call(app, event, loop, state):
+def call(app: App, event: Event, loop: Loop, state: dict[str, Any]) -> None:
     """Answers a request."""
     request_call = _Call(event, loop)
     stream = request_call.stream
@@ -162,7 +176,7 @@ def call(app, event, loop, state):
         stream.close()
 
 
-def call_event(app, event, loop):
+def call_event(app: App, event: Event, loop: Loop) -> None:
     """Gives the application an event that is no request, as the network's runtime does. Answers with what it sends back."""
     body = event["body"] or b""
     try:
@@ -170,21 +184,21 @@ def call_event(app, event, loop):
     except ValueError:
         message = body
     kind = "aleph.message" if event["kind"] == 2 else f"aleph.{request.KINDS.get(event['kind'], 'event')}"
-    sent = []
+    sent: list[Message] = []
 
-    async def receive():
+    async def receive() -> Message:
         return {"type": kind, "body": message, "more_body": False}
 
-    async def send(answer):
+    async def send(answer: Message) -> None:
         sent.append(answer)
 
-    async def run():
+    async def run() -> None:
         result = await app({"type": kind, "asgi": dict(_VERSION), "body": message}, receive, send)
         if hasattr(result, "__await__"):  # as the SDK's AlephApp does
             await result
 
     loop.run(run())
-    answer = sent[0] if sent else None
+    answer: Any = sent[0] if sent else None
     if isinstance(answer, dict) and answer.get("type", "").startswith("aleph."):
         answer = answer.get("body", answer.get("content"))
     reply.send(answer)

@@ -1,14 +1,18 @@
 """The engine's entry: init() once per engine, load() once per program, handle() once per event."""
 
+from __future__ import annotations
+
 import inspect
 import os
 import sys
+from collections.abc import Callable, Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import _aleph
 
 # What functions commonly import is in the engine's image, which all programs share; so is what functions of the standard library
 # import at their first call.
-# ruff: noqa: E401, F401
 import abc, base64, bisect, calendar, collections, collections.abc, contextlib, contextvars, copy, csv, dataclasses, datetime
 import decimal, email.generator, email.message, email.parser, email.utils, enum, errno, fractions, functools, gzip, hashlib
 import heapq, hmac, html, html.entities, http, http.client, http.cookiejar, http.cookies, importlib.metadata, importlib.resources
@@ -20,12 +24,17 @@ import _strptime, asyncio.timeouts, concurrent.futures.thread, encodings.ascii, 
 
 from . import adapt, asgi, encode, errors, log, loop as loops, program, reply, request, stdlib, warm, wsgi
 
-_loop = None  # the one on which async handlers and applications run
-_handle = None  # of the program: takes an event and answers
-_flush = ()
+if TYPE_CHECKING:
+    from _aleph import Event
+    Handle = Callable[[Event], None]
+
+_loop: loops.Loop  # the one on which async handlers and applications run
+_handle: Handle  # of the program: takes an event and answers
+_lifespan: asgi.Lifespan | None = None  # of an application: kept, or what it has open would be closed
+_flush: Iterable[Callable[[], None]] = ()
 
 
-def init():
+def init() -> None:
     """Prepares the interpreter for any program."""
     global _flush, _loop
     _flush = log.install()
@@ -37,9 +46,9 @@ def init():
     warm.handlers(_MAKERS)
 
 
-def load(entrypoint, variables, memory):
+def load(entrypoint: str, variables: dict[str, str], memory: int) -> None:
     """Imports the program and prepares its handler. Answers with the error if there is one."""
-    global _handle
+    global _handle, _lifespan
     os.environ.update(variables)
     sys.argv = [entrypoint or "main.py"]
     for path in [path for path in sys.path_importer_cache if path.startswith(program.FOLDER)]:
@@ -54,7 +63,7 @@ def load(entrypoint, variables, memory):
         if kind == "asgi2":
             handler = _two_calls(handler)
         if kind.startswith("asgi"):
-            started = asgi.Lifespan(handler, _loop)
+            started = _lifespan = asgi.Lifespan(handler, _loop)
             started.start()
         _handle = _MAKERS[kind](handler, arguments, started.state if started else None)
         _warm_up(module, handler)
@@ -70,7 +79,7 @@ def load(entrypoint, variables, memory):
     _flush_streams()
 
 
-def _warm_up(module, handler):
+def _warm_up(module: ModuleType, handler: Any) -> None:
     warmup = module.__dict__.get("warmup")
     if callable(warmup) and warmup is not handler:
         result = warmup()
@@ -78,12 +87,12 @@ def _warm_up(module, handler):
             _loop.run(result)
 
 
-def _flush_streams():
+def _flush_streams() -> None:
     for flush in _flush:
         flush()
 
 
-def handle(event):
+def handle(event: Event) -> None:
     """Answers an event."""
     try:
         _handle(event)
@@ -92,21 +101,21 @@ def handle(event):
     _flush_streams()
 
 
-def _two_calls(application):
+def _two_calls(application: Any) -> asgi.App:
     """An application of ASGI 2 as one of ASGI 3."""
-    async def app(scope, receive, send):
+    async def app(scope: asgi.Message, receive: asgi.Receive, send: asgi.Send) -> None:
         await application(scope)(receive, send)
     return app
 
 
 # One function for each kind of handler, with no more in it than an event needs.
 
-def _plain(handler, arguments, _):
+def _plain(handler: Any, arguments: int | str, _: object) -> Handle:
     make_request, is_dict, keys = request.request, dict, reply._KEYS
     json_bytes, JSON, answer, send = encode.json_bytes, reply.JSON, _aleph.reply, reply.send
 
     if arguments == 1:
-        def handle(event):
+        def handle(event: Event) -> None:
             result = handler(make_request(event))
             if type(result) is is_dict and not result.keys() <= keys:
                 try:
@@ -118,17 +127,17 @@ def _plain(handler, arguments, _):
     else:
         invoke = _invoke(handler, arguments)
 
-        def handle(event):
+        def handle(event: Event) -> None:
             send(_settled(invoke(event)))
     return handle
 
 
-def _settled(result):
+def _settled(result: Any) -> Any:
     """What a plain handler returned; a coroutine's result, where it handed on to an async function."""
     return _loop.run(result) if inspect.iscoroutine(result) else result
 
 
-def _invoke(handler, arguments):
+def _invoke(handler: Any, arguments: int | str) -> Callable[[Event], Any]:
     make_request, make_context = request.request, request.context
     if arguments == 2:
         return lambda event: handler(make_request(event), make_context(event))
@@ -139,16 +148,16 @@ def _invoke(handler, arguments):
     return lambda event: handler(make_request(event))
 
 
-def _async(handler, arguments, _):
+def _async(handler: Any, arguments: int | str, _: object) -> Handle:
     invoke, run = _invoke(handler, arguments), _loop.run
 
-    def handle(event):
+    def handle(event: Event) -> None:
         reply.send(run(invoke(event)))
     return handle
 
 
-def _asgi(app, _, state):
-    def handle(event):
+def _asgi(app: asgi.App, _: object, state: dict[str, Any]) -> Handle:
+    def handle(event: Event) -> None:
         if event["kind"] == 0:
             asgi.call(app, event, _loop, state)
         else:
@@ -156,10 +165,12 @@ def _asgi(app, _, state):
     return handle
 
 
-def _wsgi(app, _, __):
-    def handle(event):
+def _wsgi(app: Any, _: object, __: object) -> Handle:
+    def handle(event: Event) -> None:
         wsgi.call(app, event)
     return handle
 
 
-_MAKERS = {"plain": _plain, "async": _async, "asgi": _asgi, "asgi2": _asgi, "wsgi": _wsgi}
+_MAKERS: dict[str, Callable[[Any, int | str, Any], Handle]] = {
+    "plain": _plain, "async": _async, "asgi": _asgi, "asgi2": _asgi, "wsgi": _wsgi,
+}

@@ -5,17 +5,44 @@ fetch when its head and body are there, or, if the body is long, as soon as _HEL
 fetch writes. The answer's body is read while less than _AHEAD of it waits for the client.
 """
 
+from __future__ import annotations
+
 import collections
 import errno
 import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import _aleph
 
 from . import operations
-from .operations import (BODY, END, FETCH, FETCH_CLOSE, FETCH_READ, FETCH_WRITE, HEADER, HTTP_STATUS, MESSAGE, METHOD, MORE, STATUS,
-                         STREAM, URL, Operation)
+from .operations import (
+    BODY,
+    END,
+    FETCH,
+    FETCH_CLOSE,
+    FETCH_READ,
+    FETCH_WRITE,
+    HEADER,
+    HTTP_STATUS,
+    MESSAGE,
+    METHOD,
+    MORE,
+    STATUS,
+    STREAM,
+    URL,
+    Fields,
+    Operation,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from _aleph import Field
 
 HELLO = b"\x16aleph-tls"  # begins the line by which ssl.py says that the rest would be encrypted
+
+Data = bytes | bytearray | memoryview
 
 _HELD = 256 << 10
 _AHEAD = 256 << 10
@@ -28,19 +55,19 @@ _HOP = frozenset(("connection", "keep-alive", "transfer-encoding", "te", "traile
 _PORTS = {"http": 80, "https": 443}
 
 _MOST = 60  # exchanges at once; the node takes 64
-_streams = set()  # the numbers of those that are open
-_queue = collections.deque()  # connections with a request that waits for room
+_streams: set[int] = set()  # the numbers of those that are open
+_queue: collections.deque[Connection] = collections.deque()  # connections with a request that waits for room
 _last = 0
 
 
-def _new_stream():
+def _new_stream() -> int:
     global _last
     _last += 1
     _streams.add(_last)
     return _last
 
 
-def failure(fields):
+def failure(fields: Fields) -> OSError:
     """The exception for a failed operation."""
     code, message = operations.code(fields), fields[MESSAGE]
     if code == "timeout":
@@ -69,29 +96,31 @@ def failure(fields):
 class Connection:
     """One connection. output holds what the client has still to read; then comes eof, or error."""
 
-    def __init__(self, host, port):
+    def __init__(self, host: str, port: int) -> None:
         self.host = host
         self.port = port
-        self.tls = False
+        self.tls: Any = False  # or True, or the ssl context
         self.output = bytearray()
         self.eof = False
-        self.error = None
-        self.changed = None  # called when there is more to read, or less to send
+        self.error: OSError | None = None
+        self.changed: Callable[[], None] | None = None  # called when there is more to read, or less to send
         self._input = bytearray()
-        self._body = None  # of the request that is being read: bytes; None between requests
-        self._request = None
-        self._left = 0  # of the body by content-length, or of a chunk; None before a chunk's head
+        self._body = bytearray()  # of the request that is being read
+        self._request: tuple[str, str, list[tuple[str, str]]] | None = None
+        self._left: int | None = 0  # of the body by content-length, or of a chunk; None before a chunk's head
         self._chunked = False
         self._stream = 0  # the open stream
         self._sent = True  # the client has sent the request's body whole
         self._written = True  # and the node has it
-        self._fetch = self._write = self._read = None
-        self._framing = None  # of the answer: bytes left, "chunked" or "close"
+        self._fetch: Operation | None = None
+        self._write: Operation | None = None
+        self._read: Operation | None = None
+        self._framing: Any = None  # of the answer: bytes left, "chunked" or "close"
         self._used = False
 
     # What the client asks
 
-    def feed(self, data):
+    def feed(self, data: Data) -> None:
         """Takes bytes that the client sends."""
         if self.error is not None:
             raise self.error
@@ -106,16 +135,16 @@ class Connection:
             raise
 
     @property
-    def unsent(self):
+    def unsent(self) -> int:
         """How many bytes the node has not taken."""
-        return len(self._input) + (len(self._body) if self._body is not None else 0)
+        return len(self._input) + len(self._body)
 
     @property
-    def idle(self):
+    def idle(self) -> bool:
         """Whether nothing was asked that is not answered."""
         return self._request is None and self._fetch is None and not self._stream and not self.output
 
-    def _parse(self):
+    def _parse(self) -> None:
         while self._input:
             if self._request is None:
                 if self._fetch is not None or self._stream or not self._parse_head():
@@ -129,7 +158,7 @@ class Connection:
             if not self._sent:
                 return
 
-    def _parse_head(self):
+    def _parse_head(self) -> bool:
         data = self._input
         if data.startswith(HELLO):
             end = data.find(b"\n")
@@ -203,7 +232,7 @@ class Connection:
             return bool(data)
         return True
 
-    def _parse_body(self):
+    def _parse_body(self) -> None:
         data = self._input
         while data and not self._sent:
             if self._left is None:
@@ -231,7 +260,7 @@ class Connection:
                 del data[:2]
                 self._left = None
 
-    def _send(self, least=_HELD):
+    def _send(self, least: int = _HELD) -> None:
         """Gives the node what is there of the request; the middle of a body by least bytes."""
         if self._fetch is None and not self._stream:
             if len(_streams) == _MOST:
@@ -240,19 +269,20 @@ class Connection:
                 return
             self._open()
         if not self._written and self._write is None and (self._sent or len(self._body) >= least):
-            fields = [(STREAM, ("u32", self._stream)), (BODY, bytes(self._body[:1 << 20]))]
+            fields: list[Field] = [(STREAM, ("u32", self._stream)), (BODY, bytes(self._body[:1 << 20]))]
             del self._body[:1 << 20]
             if self._sent and not self._body:
                 self._written = True
                 fields.append((END, ("u32", 1)))
             self._write = Operation(FETCH_WRITE, _aleph.frame(fields), self._wrote)
 
-    def _open(self):
+    def _open(self) -> None:
         self._stream = _new_stream()
-        method, url, pairs = self._request
+        method, url, pairs = self._request  # type: ignore[misc]  # there is one
         if self._length and not self._sent:
             pairs.append(("content-length", str(self._length)))
-        fields = [(METHOD, method), (URL, url), *((HEADER, ("pair", *pair)) for pair in pairs), (STREAM, ("u32", self._stream))]
+        fields: list[Field] = [(METHOD, method), (URL, url), (STREAM, ("u32", self._stream))]
+        fields += [(HEADER, ("pair", name, value)) for name, value in pairs]
         if self._length or self._chunked:
             fields.append((BODY, bytes(self._body)))
             self._body.clear()
@@ -266,19 +296,19 @@ class Connection:
             self._release()
             raise
 
-    def _release(self):
+    def _release(self) -> None:
         """The exchange is over; one that waits for room may begin."""
         _streams.discard(self._stream)
         self._stream = 0
         if _queue and len(_streams) < _MOST:
             _queue.popleft()._send()
 
-    def flush(self):
+    def flush(self) -> None:
         """The client waits: what is held of a request's body goes out."""
         if self._request is not None and not self._sent and self._body:
             self._send(1)
 
-    def _wrote(self, operation):
+    def _wrote(self, operation: Operation) -> None:
         self._write = None
         fields = operations.read(operation.result)
         if fields[STATUS]:
@@ -292,13 +322,13 @@ class Connection:
 
     # What the node answers
 
-    def _answered(self, operation):
+    def _answered(self, operation: Operation) -> None:
         self._fetch = None
         fields = operations.read(operation.result)
         if fields[STATUS]:
             self._release()
             error = failure(fields)
-            error.connecting = True  # as far as the client can tell
+            error.connecting = True  # type: ignore[attr-defined]  # as far as the client can tell
             return self._fail(error)
         status = operations.number(fields, HTTP_STATUS)
         reason = fields.get(MESSAGE, b"").decode("latin-1")
@@ -325,7 +355,7 @@ class Connection:
         self.output += "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
         self._take(fields)
 
-    def _take(self, fields):
+    def _take(self, fields: Fields) -> None:
         data = fields.get(BODY, b"")
         if data:
             if self._framing == "chunked":
@@ -341,7 +371,7 @@ class Connection:
             self.pull()
         self._tell()
 
-    def _end(self):
+    def _end(self) -> None:
         self._release()
         if self._framing == "chunked":
             self.output += b"0\r\n\r\n"
@@ -351,19 +381,23 @@ class Connection:
         if self._closes:
             self.eof = True
         elif self._sent:
-            self._request = self._body = None
+            if self._write is not None:  # how it goes does not matter to the next request
+                self._write.callback = None
+                self._write = None
+            self._request = None
+            self._body.clear()
             if self._input:
                 self._parse()
         else:
             self.eof = True  # the answer came before the request's end
 
-    def pull(self):
+    def pull(self) -> None:
         """Reads on, if there is something and the client keeps up."""
         if self._framing is not None and self._stream and self._read is None and len(self.output) < _AHEAD:
-            fields = [(STREAM, ("u32", self._stream)), (operations.LIMIT, ("u32", 1 << 16))]
+            fields: list[Field] = [(STREAM, ("u32", self._stream)), (operations.LIMIT, ("u32", 1 << 16))]
             self._read = Operation(FETCH_READ, _aleph.frame(fields), self._came)
 
-    def _came(self, operation):
+    def _came(self, operation: Operation) -> None:
         self._read = None
         fields = operations.read(operation.result)
         if fields[STATUS]:
@@ -372,12 +406,12 @@ class Connection:
 
     # Its end
 
-    def _fail(self, error):
+    def _fail(self, error: OSError) -> None:
         self.error = error
         self.close()
         self._tell()
 
-    def close(self):
+    def close(self) -> None:
         """Ends the connection. What is under way is forgotten."""
         for operation in (self._fetch, self._write, self._read):
             if operation is not None:
@@ -391,21 +425,21 @@ class Connection:
         self._framing = None
         self.eof = True
 
-    def _tell(self):
+    def _tell(self) -> None:
         if self.changed is not None:
             self.changed()
 
     # For those who wait
 
     @property
-    def readable(self):
+    def readable(self) -> bool:
         return bool(self.output) or self.eof
 
     @property
-    def writable(self):
-        return self.eof or self._write is None or len(self._body or ()) < _HELD
+    def writable(self) -> bool:
+        return self.eof or self._write is None or len(self._body) < _HELD
 
-    def take(self, n):
+    def take(self, n: int) -> bytes:
         """Up to n bytes of the output; empty at the end, or if there is nothing yet."""
         if self.output:
             data = bytes(self.output[:n])
@@ -416,7 +450,7 @@ class Connection:
             raise self.error
         return b""
 
-    def expect(self):
+    def expect(self) -> None:
         """The client waits for an answer. Raises OSError if it asked for none."""
         if not self.readable and self.idle:
             what = "it was sent no request" if self._used else "it waits for the server to speak first"
@@ -424,14 +458,14 @@ class Connection:
                           f"a function's connections speak HTTP/1.1: nothing can come from {self.host}:{self.port}, {what}")
         self.flush()
 
-    async def until_readable(self, loop):
+    async def until_readable(self, loop: asyncio.AbstractEventLoop) -> None:
         self.expect()
         if self.readable:
             return
         future = loop.create_future()
         before = self.changed
 
-        def changed():
+        def changed() -> None:
             if self.readable and not future.done():
                 future.set_result(None)
             if before is not None:

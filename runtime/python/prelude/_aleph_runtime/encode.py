@@ -4,6 +4,8 @@ Beside what json knows it takes dataclasses and pydantic models (an object of th
 8601), UUID, Decimal and paths (their text), an Enum (its value), sets and frozensets (an array, in no order), deques.
 """
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import datetime
@@ -13,12 +15,13 @@ import json.encoder
 import os
 import uuid
 from collections.abc import Mapping
+from typing import Any
 
 _TEXT = (uuid.UUID, decimal.Decimal)
 _ARRAY = (set, frozenset, collections.deque)
 
 
-def _default(value):
+def _default(value: Any) -> Any:
     if isinstance(value, _TEXT):
         return str(value)
     if isinstance(value, (datetime.date, datetime.time)):
@@ -46,7 +49,7 @@ def _default(value):
     raise TypeError(f"JSON cannot hold {what(value)}")
 
 
-def what(value):
+def what(value: Any) -> str:
     """A name for a value of a kind that is not expected."""
     name = type(value).__name__
     if name == "coroutine":
@@ -58,11 +61,12 @@ def what(value):
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-_markers = {}
-_encoder = json.encoder.c_make_encoder(_markers, _default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
+_markers: dict[int, Any] = {}
+_encoder = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    _markers, _default, json.encoder.encode_basestring, None, ":", ",", False, False, False)
 
 
-def json_text(value):
+def json_text(value: Any) -> str:
     """The JSON of value. TypeError or ValueError if it has none."""
     try:
         return "".join(_encoder(value, 0))
@@ -77,7 +81,7 @@ def json_text(value):
             _markers.clear()
 
 
-def json_bytes(value):
+def json_bytes(value: Any) -> bytes:
     text = json_text(value)
     try:
         return text.encode()

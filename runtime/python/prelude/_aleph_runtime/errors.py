@@ -1,7 +1,10 @@
 """Exceptions as Python prints them, without the frames of the engine's own files."""
 
+from __future__ import annotations
+
 import sys
 import traceback
+from types import TracebackType
 
 from . import reply
 
@@ -9,11 +12,11 @@ _OWN = __file__.rpartition("/_aleph_runtime/")[0] + "/"
 _PROGRAM = "/app/"
 
 
-def _is_own(frame):
+def _is_own(frame: traceback.FrameSummary) -> bool:
     return frame.filename.startswith((_OWN, "<frozen importlib"))
 
 
-def _strip(error, seen):
+def _strip(error: traceback.TracebackException | None, seen: set[int]) -> None:
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         error.stack[:] = [frame for frame in error.stack if not _is_own(frame)]
@@ -23,7 +26,7 @@ def _strip(error, seen):
         error = error.__context__
 
 
-def text(error):
+def text(error: BaseException) -> str:
     """The traceback."""
     try:
         report = traceback.TracebackException.from_exception(error, compact=True)
@@ -38,7 +41,7 @@ def text(error):
         return f"{type(error).__name__}: {error}"
 
 
-def line(error):
+def line(error: BaseException) -> str:
     """The last line of a traceback: the type and the text."""
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
@@ -49,7 +52,7 @@ def line(error):
     return f"{name}: {message}" if message else name
 
 
-def fail(error, code=reply.EXCEPTION):
+def fail(error: BaseException, code: int = reply.EXCEPTION) -> None:
     """Answers with the error."""
     if isinstance(error, MemoryError):
         code = reply.OUT_OF_MEMORY
@@ -64,7 +67,7 @@ def fail(error, code=reply.EXCEPTION):
     reply.fail(code, message, report)
 
 
-def hook(kind, error, trace):
+def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """sys.excepthook."""
     if error.__traceback__ is None:
         error.__traceback__ = trace

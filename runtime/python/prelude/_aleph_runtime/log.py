@@ -5,16 +5,20 @@ root has a handler that keeps the records' levels; basicConfig replaces it as us
 or error keeps the levels, too.
 """
 
+from __future__ import annotations
+
 import logging
 import sys
 import warnings
+from collections.abc import Callable
+from typing import Any
 
 import _aleph
 
 DEBUG, INFO, WARNING, ERROR = range(4)
 
 
-def _level(record):
+def _level(record: logging.LogRecord) -> int:
     number = record.levelno
     return DEBUG if number < logging.INFO else INFO if number < logging.WARNING else WARNING if number < logging.ERROR else ERROR
 
@@ -22,14 +26,15 @@ def _level(record):
 class LogHandler(logging.Handler):
     """A handler that writes to the program's log."""
 
-    def emit(self, record):
+    def emit(self, record: logging.LogRecord) -> None:
         try:
             _aleph.log(_level(record), self.format(record))
         except Exception:
             self.handleError(record)
 
 
-def install():
+def install() -> list[Callable[[], None]]:
+    """Has all that is printed, logged and warned of go to the log. Returns what flushes it."""
     streams = []
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -49,7 +54,7 @@ def install():
 
     basic_config = logging.basicConfig
 
-    def basicConfig(**kwargs):
+    def basicConfig(**kwargs: Any) -> None:
         root.removeHandler(handler)
         basic_config(**kwargs)
 
@@ -58,7 +63,7 @@ def install():
 
     emit = logging.StreamHandler.emit
 
-    def emit_by_level(self, record):
+    def emit_by_level(self: logging.StreamHandler[Any], record: logging.LogRecord) -> None:
         if self.stream in streams:
             try:
                 _aleph.log(_level(record), self.format(record))
@@ -67,10 +72,10 @@ def install():
         else:
             emit(self, record)
 
-    logging.StreamHandler.emit = emit_by_level
+    logging.StreamHandler.emit = emit_by_level  # type: ignore[method-assign, assignment]
 
-    def show(message):
-        _aleph.log(WARNING, warnings._formatwarnmsg(message).rstrip("\n"))
+    def show(message: warnings.WarningMessage) -> None:
+        _aleph.log(WARNING, warnings._formatwarnmsg(message).rstrip("\n"))  # type: ignore[attr-defined]
 
-    warnings._showwarnmsg_impl = show
+    warnings._showwarnmsg_impl = show  # type: ignore[attr-defined]
     return flush

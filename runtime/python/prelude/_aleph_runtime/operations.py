@@ -4,7 +4,11 @@ An operation's ticket is taken once, by whoever waits when it completes, so ever
 Operation. Waiting for one suspends the whole function; the event loop waits for any.
 """
 
+from __future__ import annotations
+
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 import _aleph
 
@@ -19,12 +23,15 @@ CODES = ("ok", "invalid_argument", "not_a_counter", "quota_exceeded", "value_too
 # The node takes 256 at once; some of them are left for what C starts itself.
 _MOST = 240
 
-_running = {}  # by ticket
-_queue = deque()  # operations that wait for room
-_before = []  # what is to be done before the function is suspended
+Fields = dict[int, Any]  # of a result, by tag
+Callback = Callable[["Operation"], object]
+
+_running: dict[int, Operation] = {}  # by ticket
+_queue: deque[Operation] = deque()  # operations that wait for room
+_before: list[Callable[[], object]] = []  # what is to be done before the function is suspended
 
 
-def is_loading():
+def is_loading() -> bool:
     """Whether the program is loaded, where operations are refused."""
     return not _aleph.fresh
 
@@ -34,26 +41,26 @@ class Operation:
 
     __slots__ = ("op", "request", "ticket", "result", "callback")
 
-    def __init__(self, op, request, callback=None):
+    def __init__(self, op: int, request: bytes, callback: Callback | None = None) -> None:
         self.op = op
         self.request = request
         self.callback = callback
         self.ticket = 0
-        self.result = None
+        self.result: Any = None
         if len(_running) < _MOST:
             self._start()
         else:
             _queue.append(self)
 
-    def _start(self):
+    def _start(self) -> None:
         if is_loading():
             what = "sleeping" if self.op == SLEEP else "the network" if self.op < BODY_READ else "the store"
             raise RuntimeError(f"{what} is not available while the program is loaded, only while it handles an event")
         self.ticket = ticket = _aleph.start(self.op, self.request)
-        self.request = None
+        self.request = b""
         _running[ticket] = self
 
-    def _finish(self, result):
+    def _finish(self, result: bytes) -> None:
         del _running[self.ticket]
         while _queue and len(_running) < _MOST:
             _queue.popleft()._start()
@@ -61,7 +68,7 @@ class Operation:
         if self.callback is not None:
             self.callback(self)
 
-    def wait(self):
+    def wait(self) -> bytes:
         """Suspends the function until the operation is complete, and returns its frame."""
         if self.result is None:
             _prepare()
@@ -71,7 +78,7 @@ class Operation:
             _next()
         return self.result
 
-    def cancel(self):
+    def cancel(self) -> None:
         """Forgets the operation; its callback is never called."""
         self.callback = None
         if self.result is None:
@@ -83,29 +90,29 @@ class Operation:
                 _queue.remove(self)
 
 
-def _next():
+def _next() -> None:
     ticket, result = _aleph.wait_any()
     operation = _running.get(ticket)
     if operation is not None:
         operation._finish(result)
 
 
-def _prepare():
+def _prepare() -> None:
     for prepare in _before:
         prepare()
 
 
-def before_waiting(prepare):
+def before_waiting(prepare: Callable[[], object]) -> None:
     """Has prepare() called each time before the function is suspended."""
     _before.append(prepare)
 
 
-def forget():
+def forget() -> None:
     """Forgets what was to be done before waiting."""
     _before.clear()
 
 
-def poll():
+def poll() -> None:
     """Takes what is complete, without waiting."""
     while _running and (complete := _aleph.poll()) is not None:
         operation = _running.get(complete[0])
@@ -113,30 +120,30 @@ def poll():
             operation._finish(complete[1])
 
 
-def wait_any():
+def wait_any() -> None:
     """Suspends the function until an operation is complete; forever, which is the event's deadline, if none is under way."""
     _prepare()
     _next()
 
 
-def sleep_request(seconds):
+def sleep_request(seconds: float) -> bytes:
     return _aleph.frame([(DURATION, ("u64", min(max(0, int(seconds * 1e9)), (1 << 63) - 1)))])
 
 
-def sleep(seconds):
+def sleep(seconds: float) -> None:
     """time.sleep: suspends the function."""
     if seconds < 0:
         raise ValueError("sleep length must be non-negative")
     Operation(SLEEP, sleep_request(seconds)).wait()
 
 
-def wait_until(ready, timeout=None):
+def wait_until(ready: Callable[[], object], timeout: float | None = None) -> bool:
     """Suspends the function until ready() is true, or for timeout seconds. Returns whether it is."""
     if ready():
         return True
     if timeout is not None and timeout <= 0:
         poll()
-        return ready()
+        return bool(ready())
     timer = None if timeout is None else Operation(SLEEP, sleep_request(timeout))
     while not ready():
         if timer is not None and timer.result is not None:
@@ -147,9 +154,9 @@ def wait_until(ready, timeout=None):
     return True
 
 
-def read(frame):
+def read(frame: bytes) -> Fields:
     """The fields of a result by tag; headers and entries as lists. The error of a failed operation is under MESSAGE."""
-    fields = {}
+    fields: Fields = {}
     for tag, value in _aleph.fields(frame):
         if tag == HEADER:
             size = int.from_bytes(value[:4], "little")
@@ -165,11 +172,11 @@ def read(frame):
     return fields
 
 
-def code(fields):
+def code(fields: Fields) -> str:
     """The name of the error of a failed operation's fields."""
     status = fields[STATUS]
     return CODES[status] if status < len(CODES) else "unavailable"
 
 
-def number(fields, tag):
+def number(fields: Fields, tag: int) -> int:
     return int.from_bytes(fields.get(tag, b""), "little")

@@ -3,10 +3,14 @@
 An entrypoint is empty, "file.py", "file.py:object", "module" or "package.module:object".
 """
 
+from __future__ import annotations
+
 import importlib.util
 import inspect
 import os
 import sys
+from types import ModuleType
+from typing import Any
 
 FOLDER = "/app"
 
@@ -20,7 +24,7 @@ class NoHandler(Exception):
     """There is no handler where it was looked for."""
 
 
-def parse(entrypoint):
+def parse(entrypoint: str) -> tuple[str, str]:
     """(module or file, object) of an entrypoint; either may be empty."""
     place, colon, name = entrypoint.strip().partition(":")
     if colon and not name:
@@ -28,7 +32,7 @@ def parse(entrypoint):
     return place, name
 
 
-def _find_file():
+def _find_file() -> str:
     files = sorted(name for name in os.listdir(FOLDER) if name.endswith((".py", ".pyc")))
     modules = {name.rpartition(".")[0]: name for name in reversed(files)}
     for name in _FILES:
@@ -43,7 +47,7 @@ def _find_file():
                     f"name the entrypoint, as in {rest[0]}.py or {rest[0]}:app")
 
 
-def load(place):
+def load(place: str) -> tuple[ModuleType, str]:
     """Imports the module. Returns it and its file's name."""
     if not place:
         place = _find_file()
@@ -70,29 +74,30 @@ def load(place):
         raise
 
 
-def _is_free(name):
+def _is_free(name: str) -> bool:
     """Whether nothing of Python's own has the name, whose place a file of the program would not take."""
     return name.partition(".")[0] not in sys.stdlib_module_names and name.partition(".")[0] not in sys.modules
 
 
-def _import(name):
+def _import(name: str) -> ModuleType:
     __import__(name)
     return sys.modules[name]
 
 
-def _import_file(name, path):
+def _import_file(name: str, path: str) -> ModuleType:
     name = "app_" + name.replace(".", "_")
     spec = importlib.util.spec_from_file_location(name, path)
+    assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
-def find(module, name, place):
+def find(module: ModuleType, name: str, place: str) -> tuple[Any, str]:
     """The object that handles requests, and its name."""
     if name:
-        value = module
+        value: Any = module
         for part in name.split("."):
             if not hasattr(value, part):
                 raise NoHandler(f"{place} has no {name}: {_defines(module)}; define {_WHAT}")
@@ -108,16 +113,16 @@ def find(module, name, place):
     raise NoHandler(f"{place} has no handler: {_defines(module)}; define {_WHAT}")
 
 
-def _defines(module):
+def _defines(module: ModuleType) -> str:
     names = [name for name, value in module.__dict__.items() if not name.startswith("_") and not inspect.ismodule(value)]
     return f"it defines {', '.join(names[:20])}" if names else "it defines nothing"
 
 
-def _takes_something(function):
+def _takes_something(function: Any) -> bool:
     return bool(inspect.signature(function).parameters)
 
 
-def _is_application(value):
+def _is_application(value: Any) -> bool:
     if isinstance(value, type) or inspect.isroutine(value) or not callable(value):
         return False
     try:
@@ -126,7 +131,7 @@ def _is_application(value):
         return False
 
 
-def kind(value, name):
+def kind(value: Any, name: str) -> tuple[str, int | str]:
     """What the object is: (its kind: plain, async, asgi, asgi2, wsgi; how it is called: 0, 1, 2 arguments or "context")."""
     if not callable(value):
         raise NoHandler(f"{name} is {type(value).__name__} and cannot be called; define {_WHAT}")
@@ -155,7 +160,7 @@ def kind(value, name):
     if any(other != "context" for other in keyword):
         raise NoHandler(f"{name} needs the keyword {', '.join(keyword)}; a handler takes req, or req and context")
     if keyword or any(p.kind is p.KEYWORD_ONLY and p.name == "context" for p in parameters):
-        arguments = "context"
+        arguments: int | str = "context"
     else:
         arguments = 2 if rest or len(positional) >= 2 else len(positional)
     return "async" if is_async else "plain", arguments

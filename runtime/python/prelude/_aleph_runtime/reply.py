@@ -9,15 +9,23 @@
     anything else that JSON can hold                               200 application/json
 """
 
+from __future__ import annotations
+
 import re
+from collections.abc import Iterator
+from typing import Any
 
 import _aleph
 
 from . import encode
 
+Header = tuple[str, str]
+Bytes = bytes | bytearray | memoryview
+Reply = tuple[int, list[Header], Bytes | None]
+
 EXCEPTION, INVALID_REPLY, SYNTAX_ERROR, NO_HANDLER, LOAD_EXCEPTION, OUT_OF_MEMORY = range(1, 7)
 
-JSON = [("content-type", "application/json")]
+JSON: list[Header] = [("content-type", "application/json")]
 TEXT = [("content-type", "text/plain; charset=utf-8")]
 BYTES = [("content-type", "application/octet-stream")]
 
@@ -31,16 +39,16 @@ class InvalidReply(Exception):
     """The handler returned what cannot be sent."""
 
 
-def is_status(value):
+def is_status(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 200 <= value <= 599
 
 
-def send(value):
+def send(value: Any) -> None:
     """Answers with what a handler returned. Raises InvalidReply."""
     _aleph.reply(*_reply(value))
 
 
-def _reply(value):
+def _reply(value: Any) -> Reply:
     if value is None:
         return 204, [], None
     if isinstance(value, dict):
@@ -61,7 +69,7 @@ def _reply(value):
     return 200, headers, body
 
 
-def _content(response):
+def _content(response: Any) -> Any:
     for name in ("get_data", "body", "content", "data"):
         if hasattr(response, name):
             content = getattr(response, name)
@@ -69,7 +77,7 @@ def _content(response):
     raise InvalidReply(f"the handler returned {encode.what(response)} without a body; return the application itself as the entrypoint")
 
 
-def _whole(status, headers, body):
+def _whole(status: int, headers: Any, body: Any) -> Reply:
     pairs = list(_headers(headers)) if headers is not None else []
     if isinstance(status, int):
         status = int(status)
@@ -82,7 +90,7 @@ def _whole(status, headers, body):
     return status, pairs + kind, body
 
 
-def _body(value):
+def _body(value: Any) -> tuple[Bytes, list[Header]]:
     if isinstance(value, str):
         return value.encode("utf-8", "replace"), TEXT
     if isinstance(value, (bytes, bytearray, memoryview)):
@@ -100,7 +108,7 @@ def _body(value):
         raise InvalidReply(f"the handler's reply cannot be written as JSON: {error}") from None
 
 
-def _headers(headers):
+def _headers(headers: Any) -> Iterator[Header]:
     if hasattr(headers, "items") and callable(headers.items):
         headers = headers.items()
     elif not isinstance(headers, (list, tuple)):
@@ -116,7 +124,7 @@ def _headers(headers):
             yield header(name, one)
 
 
-def header(name, value):
+def header(name: Any, value: Any) -> Header:
     """The header as it is sent. Raises InvalidReply if HTTP does not allow it."""
     if isinstance(name, bytes):
         name = name.decode("latin-1")
@@ -131,6 +139,6 @@ def header(name, value):
     return name.lower(), value
 
 
-def fail(code, message, stack=""):
+def fail(code: int, message: str, stack: str = "") -> None:
     """Answers with an error. The message is made one line."""
     _aleph.fail(code, " ".join(message.split("\n")).strip(), stack)

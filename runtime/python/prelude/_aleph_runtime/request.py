@@ -1,6 +1,10 @@
 """What a handler is given: req and context."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import _aleph
 
@@ -8,32 +12,35 @@ from . import operations
 from .operations import BODY, BODY_READ, END, LIMIT, MESSAGE, STATUS, Operation
 from .store import Store
 
+if TYPE_CHECKING:
+    from _aleph import Event
+
 KINDS = {0: "http", 1: "schedule", 2: "message", 3: "topic", 4: "log", 5: "block", 6: "transfer"}
 _BINARY = ("application/octet-stream", "image/", "audio/", "video/", "font/")
 _parse = json.JSONDecoder().decode
 
 
-class Headers(dict):
+class Headers(dict[str, str]):
     """The headers by name in lower case, found in any case. One that came several times is joined by ", " (cookie by "; ")."""
 
     __slots__ = ()
 
-    def __missing__(self, name):
+    def __missing__(self, name: str) -> str:
         if isinstance(name, str) and (lower := name.lower()) != name:
             return self[lower]
         raise KeyError(name)
 
-    def get(self, name, default=None):
+    def get(self, name: str, default: Any = None) -> Any:
         try:
             return self[name]
         except KeyError:
             return default
 
-    def __contains__(self, name):
+    def __contains__(self, name: object) -> bool:
         return dict.__contains__(self, name) or isinstance(name, str) and dict.__contains__(self, name.lower())
 
 
-def headers(pairs):
+def headers(pairs: list[tuple[str, str]]) -> Headers:
     result = Headers(pairs)
     if len(result) != len(pairs):
         result.clear()
@@ -44,12 +51,12 @@ def headers(pairs):
     return result
 
 
-class Request(dict):
+class Request(dict[str, Any]):
     """{method, path, query, headers, body}, by key and by attribute. raw_body has the bytes of the body."""
 
     __slots__ = ("raw_body",)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
@@ -57,21 +64,21 @@ class Request(dict):
                 return self.raw_body
             raise AttributeError(f"a request has no {name!r}; it has {', '.join(self)}, raw_body and json()", name=name, obj=self) from None
 
-    def __setattr__(self, name, value):
+    def __setattr__(self, name: str, value: Any) -> None:
         if name == "raw_body":
             dict.__setattr__(self, name, value)
         else:
             self[name] = value
 
-    def json(self):
+    def json(self) -> Any:
         """The body read as JSON, whatever its content type says; None without a body."""
         return json.loads(self.raw_body) if self.raw_body else None
 
 
-_set_raw_body = Request.raw_body.__set__
+_set_raw_body = Request.raw_body.__set__  # type: ignore[attr-defined]
 
 
-def request(event):
+def request(event: Event) -> Request:
     """The req of an event."""
     fields = headers(event["headers"])
     body = event["body"]
@@ -87,7 +94,7 @@ def request(event):
     return req
 
 
-def _body(body, fields):
+def _body(body: bytes, fields: Headers) -> Any:
     kind = dict.get(fields, "content-type", "").partition(";")[0].strip().lower()
     if kind.startswith(_BINARY):
         return body
@@ -109,7 +116,7 @@ class BodyError(ConnectionError):
     """The caller's body did not come to its end."""
 
 
-def read_fields(operation):
+def read_fields(operation: Operation) -> tuple[bytes, bool]:
     """What a BODY_READ brought: (bytes, whether that was all)."""
     fields = operations.read(operation.result)
     if fields[STATUS]:
@@ -121,7 +128,7 @@ READ_REQUEST = _aleph.frame([(LIMIT, ("u32", 1 << 16))])
 _READ_MUCH = _aleph.frame([(LIMIT, ("u32", 1 << 20))])
 
 
-def body_chunks():
+def body_chunks() -> Iterator[bytes]:
     """The chunks of a body that follows its event."""
     end = False
     while not end:
@@ -131,26 +138,26 @@ def body_chunks():
         yield data
 
 
-class Context(dict):
+class Context(dict[str, Any]):
     """What is known of the call, by key and by attribute: function_id, node_id, account, request_id, deadline, event, aleph.
 
     The names of the JavaScript engine (functionId, …) are understood as well."""
 
     __slots__ = ()
 
-    def __missing__(self, name):
+    def __missing__(self, name: str) -> Any:
         snake = _SNAKE.get(name)
         if snake is None:
             raise KeyError(name)
         return self[snake]
 
-    def get(self, name, default=None):
+    def get(self, name: str, default: Any = None) -> Any:
         try:
             return self[name]
         except KeyError:
             return default
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
         except KeyError:
@@ -160,7 +167,7 @@ class Context(dict):
 _SNAKE = {"functionId": "function_id", "nodeId": "node_id", "requestId": "request_id"}
 
 
-class Aleph(dict):
+class Aleph(dict[str, Store]):
     """context.aleph: what the node offers. aleph.store is the program's store."""
 
     __slots__ = ()
@@ -170,7 +177,7 @@ class Aleph(dict):
 aleph = Aleph(store=Store())
 
 
-def context(event):
+def context(event: Event) -> Context:
     """The context of an event. deadline and event.time are Unix seconds."""
     number, attempt, time = event["kind"], event["attempt"], event["time"] / 1e9
     return Context(

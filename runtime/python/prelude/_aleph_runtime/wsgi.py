@@ -1,24 +1,31 @@
 """WSGI (PEP 3333): the body read as it comes, the reply streamed if it is made piece by piece."""
 
+from __future__ import annotations
+
 import io
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from . import reply, request
 from .stream import Stream
 
+if TYPE_CHECKING:
+    from _aleph import Event
+
 
 class _Body(io.RawIOBase):
     """A body that follows its event."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._chunks = request.body_chunks()
         self._rest = b""
 
-    def readable(self):
+    def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer):
+    def readinto(self, buffer: Any) -> int:
         while not self._rest:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -29,9 +36,9 @@ class _Body(io.RawIOBase):
         return len(data)
 
 
-def environ(event):
+def environ(event: Event) -> dict[str, Any]:
     path = event["path"]
-    result = {
+    result: dict[str, Any] = {
         "REQUEST_METHOD": event["method"], "SCRIPT_NAME": event.get("root", ""),
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1") if "%" in path else path.encode().decode("latin-1"),
         "QUERY_STRING": event["query"], "REQUEST_URI": event.get("root", "") + path + ("?" + event["query"] if event["query"] else ""),
@@ -63,12 +70,12 @@ def environ(event):
     return result
 
 
-def call(app, event):
+def call(app: Any, event: Event) -> None:
     """Answers a request."""
     stream = Stream()
-    head = []
+    head: list[tuple[int, list[reply.Header]]] = []
 
-    def start_response(status, headers, exc_info=None):
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
         if exc_info:
             try:
                 if stream.streaming:
@@ -83,7 +90,7 @@ def call(app, event):
         head[:] = [(number, [reply.header(name, value) for name, value in headers])]
         return write
 
-    def write(data):
+    def write(data: bytes) -> None:
         if not head:
             raise AssertionError("WSGI: the body came before start_response was called")
         if not stream.started and data:
