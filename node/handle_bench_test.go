@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/ethereum/go-ethereum/crypto"
@@ -44,7 +45,7 @@ func deployFile(t testing.TB, n *Node, name, runtime, file string) (id string) {
 		"metadata": map[string]any{"name": name}, "on": map[string]any{"http": true, "persistent": false}, "environment": map[string]any{"internet": true},
 		"resources": map[string]any{"vcpus": 1, "memory": 128, "seconds": 10}, "runtime": map[string]any{"ref": runtime, "use_latest": true, "comment": ""},
 		"volumes": []any{}, "variables": map[string]any{},
-		"code": map[string]any{"encoding": "plain", "entrypoint": "f", "ref": store, "use_latest": true}})
+		"code": map[string]any{"encoding": "plain", "entrypoint": filepath.Base(file), "ref": store, "use_latest": true}})
 }
 
 func make32(b byte) []byte {
@@ -65,8 +66,10 @@ func BenchmarkHandle(b *testing.B) {
 	programs := map[string]string{ // both before the first is measured: the engine compiles in the background
 		"javascript": deployFile(b, n, "javascript", "nodejs20", "../examples/hello/function.js"),
 		"compiled":   deployFile(b, n, "compiled", "wasm", "../bench/guests/echo.wasm"),
+		"python3.11": deployFile(b, n, "python3.11", "python3.11", "../bench/functions/hello.py"),
+		"python3.13": deployFile(b, n, "python3.13", "python3.13", "../bench/functions/hello.py"),
 	}
-	for _, name := range []string{"compiled", "javascript"} {
+	for _, name := range []string{"compiled", "javascript", "python3.11", "python3.13"} {
 		id := programs[name]
 		b.Run(name, func(b *testing.B) {
 			var ctx fasthttp.RequestCtx

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 
 begun = []
 
@@ -9,9 +10,12 @@ async def app(scope, receive, send):
         begun.append('startup')
         scope['state']['database'] = {'loop': asyncio.get_running_loop()}
         await send({'type': 'lifespan.startup.complete'})
-        await receive()
-        begun.append('shutdown')
+        try:
+            await receive()
+        finally:
+            begun.append('shutdown')  # also if the coroutine is thrown away
         return
+    gc.collect()
     state = scope['state']
     state['count'] = state.get('count', 0) + 1
     await send({'type': 'http.response.start', 'status': 200, 'headers': []})
