@@ -155,8 +155,10 @@ static void errors(const aleph_request *r) {
   say(" ");
   say_error(aleph_wait(tickets[n]));
   while (n) aleph_cancel(tickets[--n]);
-  const aleph_ticket late = aleph_sleep_start(60000000), soon = aleph_sleep_start(1000000);
-  say(aleph_wait_any() == soon && aleph_wait_any() == late ? "order " : "disorder ");
+  const aleph_ticket late = aleph_store_watch_start(T("o/")), soon = aleph_sleep_start(1000000);
+  const bool first = aleph_wait_any() == soon;
+  aleph_store_set(T("o/1"), aleph_value_bytes(T("now")), 1);
+  say(first && aleph_wait_any() == late ? "order " : "disorder ");
   say_error(aleph_wait(soon));
   say_error(aleph_wait(late));
   char many[70000];
