@@ -21,10 +21,13 @@ static uint64_t now(clockid_t clock) {
 // cost, and off by no more than a tick); a run that outlives it is counted by its thread's CPU time.
 static uint64_t cpu_now(const aleph_slot *s) { return now(s->exact ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC); }
 
+// aleph_slot_cpu is the time that the run has been on CPU, while it is.
+uint64_t aleph_slot_cpu(const aleph_slot *s) { return s->cpu + (cpu_now(s) - s->poll_start); }
+
 static wasmtime_error_t *deadline(wasmtime_context_t *context, void *data, uint64_t *delta, wasmtime_update_deadline_kind_t *kind) {
   (void)context;
   aleph_slot *s = data;
-  if (s->cpu + (cpu_now(s) - s->poll_start) >= s->cpu_budget) {
+  if (aleph_slot_cpu(s) >= s->cpu_budget) {
     s->fault = ALEPH_FAULT_CPU;
     return wasmtime_error_new("cpu budget");
   }
@@ -69,8 +72,9 @@ static void reset(aleph_slot *s) {
   s->trap_code = 255;
   free(s->fault_message);
   s->fault_message = NULL;
-  s->memory_limited = s->node_limited = s->responded = s->exact = false;
+  s->memory_limited = s->node_limited = s->responded = s->exact = s->exited = false;
   s->cpu = 0;
+  s->exit_status = 0;
   s->log_len = 0;
   s->log_total = s->log_dropped = 0;
   if (s->log_cap > LOG_KEEP) {
@@ -82,6 +86,13 @@ static void reset(aleph_slot *s) {
 
 // failed takes the trap or error of the call that ended.
 static int failed(aleph_slot *s) {
+  if (s->exited) { // a trap is how a function that does not return ends the guest
+    if (s->trap) wasm_trap_delete(s->trap);
+    if (s->error) wasmtime_error_delete(s->error);
+    s->trap = NULL;
+    s->error = NULL;
+    return ALEPH_DONE;
+  }
   if (s->fault == ALEPH_FAULT_NONE) s->fault = s->trap ? ALEPH_FAULT_TRAP : ALEPH_FAULT_HOST;
   char *text = NULL;
   if (s->trap) {
@@ -125,6 +136,8 @@ static int open_instance(aleph_slot *s, const aleph_module *m) {
 }
 
 void aleph_slot_close(aleph_slot *s) {
+  aleph_lines_end(s);
+  s->call.state = ALEPH_CALL_NONE;
   if (s->future) {
     wasmtime_call_future_delete(s->future);
     s->future = NULL;
@@ -154,11 +167,13 @@ int aleph_slot_poll(aleph_slot *s) {
       memcpy(s->event_copy, s->event, s->event_len);
       s->event = s->event_copy;
     }
+    if (s->call.state == ALEPH_CALL_ASKED) return ALEPH_CALLED;
     if (s->waiting) return ALEPH_WAITING;
     s->exact = true;
     return ALEPH_YIELDED;
   }
   int status = s->trap || s->error ? failed(s) : ALEPH_DONE;
+  aleph_lines_end(s);
   wasmtime_call_future_delete(s->future);
   s->future = NULL;
   if (!s->keep) aleph_slot_close(s);
@@ -200,9 +215,10 @@ int aleph_slot_open(aleph_slot *s, const aleph_module *m) {
 }
 
 // aleph_slot_start is the hot path: restore, instance, call, first poll, and most often the end, in one crossing from Go.
-int aleph_slot_start(aleph_slot *s, const aleph_module *m, const char *name, size_t name_len, const uint8_t *event, uint32_t event_len) {
+int aleph_slot_start(aleph_slot *s, const aleph_module *m, const char *name, size_t name_len, bool with_event, const uint8_t *event,
+                     uint32_t event_len) {
   int status = aleph_slot_open(s, m);
-  if (status == ALEPH_DONE) status = aleph_slot_call(s, name, name_len, true, event, event_len);
+  if (status == ALEPH_DONE) status = aleph_slot_call(s, name, name_len, with_event, event, event_len);
   if (status == ALEPH_FAILED) aleph_slot_close(s);
   return status;
 }

@@ -85,6 +85,7 @@ char *aleph_engine_new(uint32_t slots, uint64_t max_wasm_stack, uint64_t tick_ns
   }
   e->linker = wasmtime_linker_new(e->engine);
   fault = aleph_define_host(e, e->linker);
+  if (!fault) fault = aleph_define_wasi(e, e->linker);
   if (fault) goto failed;
   pthread_t ticker;
   if (pthread_create(&ticker, NULL, tick, e)) {

@@ -57,9 +57,15 @@ static wasm_trap_t *log_entry(void *env, wasmtime_caller_t *caller, wasmtime_val
   uint32_t len = (uint32_t)v[2].i32;
   const uint8_t *text = at(s, (uint32_t)v[1].i32, len);
   if (!text) return OUTSIDE("log");
+  aleph_log(s, (uint32_t)v[0].i32, text, len);
+  return NULL;
+}
+
+// aleph_log adds an entry to the program's log.
+void aleph_log(aleph_slot *s, uint32_t level, const uint8_t *text, uint32_t len) {
   if (s->log_dropped || s->log_total + len + 64 > s->log_limit) { // an entry is charged 64 bytes, so that empty ones end, too
     s->log_dropped++;
-    return NULL;
+    return;
   }
   uint32_t need = s->log_len + 5 + len;
   if (need > s->log_cap) {
@@ -67,18 +73,16 @@ static wasm_trap_t *log_entry(void *env, wasmtime_caller_t *caller, wasmtime_val
     uint8_t *more = realloc(s->log, cap);
     if (!more) {
       s->log_dropped++;
-      return NULL;
+      return;
     }
     s->log = more;
     s->log_cap = cap;
   }
-  uint32_t level = (uint32_t)v[0].i32;
   s->log[s->log_len] = level > 3 ? 3 : (uint8_t)level;
   memcpy(s->log + s->log_len + 1, &len, 4);
   memcpy(s->log + s->log_len + 5, text, len);
   s->log_len = need;
   s->log_total += len + 64;
-  return NULL;
 }
 
 int64_t aleph_clock(aleph_engine *e, uint32_t id) {
@@ -149,19 +153,12 @@ void aleph_op_free(aleph_slot *s, aleph_op *op) {
   s->ops_used--;
 }
 
-static wasm_trap_t *op_start(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n) {
-  (void)env, (void)n;
-  aleph_slot *s = slot_of(caller);
-  uint32_t number = (uint32_t)v[0].i32, len = (uint32_t)v[2].i32;
-  const uint8_t *request = at(s, (uint32_t)v[1].i32, len);
-  if (!request) return OUTSIDE("op_start");
+// aleph_op_begin starts an operation: its ticket, or why not, as op_start says.
+int32_t aleph_op_begin(aleph_slot *s, uint32_t number, const uint8_t *request, uint32_t len) {
   int32_t refusal = s->loading ? -2 : s->ops_used == ALEPH_OPS ? -1 : len > ALEPH_OPS_BYTES - s->ops_bytes ? -3 : 0;
   if (!refusal && s->ops_used == s->ops_cap && !more_ops(s)) refusal = -1;
   uint8_t *copy = refusal ? NULL : malloc(len ? len : 1);
-  if (!copy) {
-    v[0].i32 = refusal ? refusal : -3;
-    return NULL;
-  }
+  if (!copy) return refusal ? refusal : -3;
   memcpy(copy, request, len);
   uint32_t index = s->ops_generation % s->ops_cap; // spread, so that a free one is found at once
   while (s->ops[index].state != ALEPH_OP_FREE) index = (index + 1) % s->ops_cap;
@@ -175,7 +172,16 @@ static wasm_trap_t *op_start(void *env, wasmtime_caller_t *caller, wasmtime_val_
   s->ops_used++;
   s->ops_bytes += len;
   s->started[s->started_len++] = (uint16_t)index;
-  v[0].i32 = (int32_t)op->ticket;
+  return (int32_t)op->ticket;
+}
+
+static wasm_trap_t *op_start(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n) {
+  (void)env, (void)n;
+  aleph_slot *s = slot_of(caller);
+  uint32_t number = (uint32_t)v[0].i32, len = (uint32_t)v[2].i32;
+  const uint8_t *request = at(s, (uint32_t)v[1].i32, len);
+  if (!request) return OUTSIDE("op_start");
+  v[0].i32 = aleph_op_begin(s, number, request, len);
   return NULL;
 }
 
@@ -203,6 +209,9 @@ static int64_t report(aleph_slot *s, uint32_t ticket) {
   aleph_op *op = ticket ? aleph_op_find(s, ticket) : NULL;
   return op && op->state == ALEPH_OP_REPORTED ? (int64_t)op->ticket << 32 | op->result_len : 0;
 }
+
+// aleph_op_report does so for Go; false: it is not complete.
+bool aleph_op_report(aleph_slot *s, uint32_t ticket) { return report(s, ticket) != 0; }
 
 static wasm_trap_t *op_poll(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *v, size_t n) {
   (void)env, (void)n;
@@ -267,9 +276,10 @@ static wasm_trap_t *op_cancel(void *env, wasmtime_caller_t *caller, wasmtime_val
   return NULL;
 }
 
-static wasm_functype_t *signature(const char *params, const char *results) {
+// aleph_signature makes a function's type: i is an i32, I an i64.
+wasm_functype_t *aleph_signature(const char *params, const char *results) {
   wasm_valtype_vec_t p, r;
-  wasm_valtype_t *types[8];
+  wasm_valtype_t *types[16];
   size_t n = 0;
   for (; params[n]; n++) types[n] = wasm_valtype_new(params[n] == 'i' ? WASM_I32 : WASM_I64);
   wasm_valtype_vec_new(&p, n, types);
@@ -289,14 +299,14 @@ char *aleph_define_host(aleph_engine *e, wasmtime_linker_t *linker) {
       {"op_poll", "", "I", op_poll},          {"op_take", "iii", "i", op_take},     {"op_cancel", "i", "", op_cancel},
   };
   for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
-    wasm_functype_t *type = signature(functions[i].params, functions[i].results);
+    wasm_functype_t *type = aleph_signature(functions[i].params, functions[i].results);
     wasmtime_error_t *error =
         wasmtime_linker_define_func_unchecked(linker, module, sizeof module - 1, functions[i].name, strlen(functions[i].name), type,
                                               functions[i].call, e, NULL);
     wasm_functype_delete(type);
     if (error) return aleph_take_error(error);
   }
-  wasm_functype_t *type = signature("i", "I");
+  wasm_functype_t *type = aleph_signature("i", "I");
   wasmtime_error_t *error =
       wasmtime_linker_define_async_func(linker, module, sizeof module - 1, "op_wait", strlen("op_wait"), type, op_wait, e, NULL);
   wasm_functype_delete(type);

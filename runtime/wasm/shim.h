@@ -17,7 +17,7 @@
 #define ALEPH_OPS 256
 #define ALEPH_OPS_BYTES (16u << 20)
 
-enum aleph_status { ALEPH_DONE, ALEPH_FAILED, ALEPH_YIELDED, ALEPH_WAITING };
+enum aleph_status { ALEPH_DONE, ALEPH_FAILED, ALEPH_YIELDED, ALEPH_WAITING, ALEPH_CALLED };
 
 // Why a run failed, where it is known better than by the trap's code.
 enum aleph_fault { ALEPH_FAULT_NONE, ALEPH_FAULT_ABI, ALEPH_FAULT_CPU, ALEPH_FAULT_TRAP, ALEPH_FAULT_HOST };
@@ -29,6 +29,23 @@ typedef struct {
   uint8_t *request; // malloc'ed at op_start, the host frees it with the ticket
   uint8_t *result;  // malloc'ed by the host, freed with the ticket
 } aleph_op;
+
+// A call of a function that Go answers. The guest is suspended in it, so there is one at a time.
+#define ALEPH_CALL_ARGS 9
+enum aleph_call_state { ALEPH_CALL_NONE, ALEPH_CALL_ASKED, ALEPH_CALL_WAITING, ALEPH_CALL_ANSWERED };
+
+typedef struct {
+  uint32_t state, function, error;
+  uint32_t ticket; // of the operation that it waits for
+  uint64_t args[ALEPH_CALL_ARGS];
+  wasmtime_val_t *result;
+} aleph_call;
+
+// What was written to the log and is not a line yet.
+typedef struct {
+  uint8_t *text;
+  uint32_t len;
+} aleph_line;
 
 // A written range of a memory, and where its bytes are in the image; NULL: they are zeros.
 typedef struct {
@@ -99,8 +116,12 @@ typedef struct {
   uint64_t response_ptr;
   uint32_t response_len;
   bool responded;
+  aleph_call call;
+  uint32_t log_fds;          // bit n: what is written to fd n goes to the log
 
   // What happened.
+  bool exited;               // it ended itself
+  uint32_t exit_status;
   uint32_t fault;            // enum aleph_fault
   uint32_t trap_code;        // wasmtime_trap_code_t, 255: none
   char *fault_message;
@@ -118,6 +139,7 @@ typedef struct {
   uint8_t *log;
   uint32_t log_len, log_cap;
   uint64_t log_total, log_limit, log_dropped;
+  aleph_line lines[2];       // of fds 1 and 2
 
   // Operations.
   uint32_t ops_used, ops_bytes, ops_generation;
@@ -181,12 +203,23 @@ void aleph_op_free(aleph_slot *, aleph_op *);
 aleph_op *aleph_op_find(aleph_slot *, uint32_t ticket);
 void aleph_op_complete(aleph_slot *, uint32_t index, uint8_t *result, uint32_t len);
 int64_t aleph_clock(aleph_engine *, uint32_t id);
+void aleph_log(aleph_slot *, uint32_t level, const uint8_t *text, uint32_t len);
+int32_t aleph_op_begin(aleph_slot *, uint32_t op, const uint8_t *request, uint32_t len);
+bool aleph_op_report(aleph_slot *, uint32_t ticket);
+wasm_functype_t *aleph_signature(const char *params, const char *results);
+
+// wasi.c
+char *aleph_define_wasi(aleph_engine *, wasmtime_linker_t *);
+const char *aleph_call_name(uint32_t function);
+void aleph_lines_end(aleph_slot *);
 
 // call.c
-int aleph_slot_start(aleph_slot *, const aleph_module *, const char *name, size_t name_len, const uint8_t *event, uint32_t event_len);
+int aleph_slot_start(aleph_slot *, const aleph_module *, const char *name, size_t name_len, bool with_event, const uint8_t *event,
+                     uint32_t event_len);
 int aleph_slot_open(aleph_slot *, const aleph_module *);
 int aleph_slot_call(aleph_slot *, const char *name, size_t name_len, bool with_event, const uint8_t *event, uint32_t event_len);
 int aleph_slot_poll(aleph_slot *);
+uint64_t aleph_slot_cpu(const aleph_slot *);
 void aleph_slot_close(aleph_slot *);
 int aleph_slot_global(aleph_slot *, const char *name, size_t len, uint8_t *kind, uint8_t *value16);
 int64_t aleph_slot_table(aleph_slot *, const char *name, size_t len, void **out, uint64_t cap);

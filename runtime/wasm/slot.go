@@ -54,6 +54,11 @@ type Slot struct {
 	index  uint32
 	image  *Image
 	maps   int64 // charged to the engine
+
+	system   System
+	process  Process // of the run; nil: it has made no call
+	call     Call
+	reserved int64 // bytes, for the process
 }
 
 // Acquire hands out a slot, or nil if all are in use. Its memory holds nothing until Map.
@@ -73,7 +78,8 @@ func (e *Engine) Acquire() *Slot {
 func (s *Slot) Release() {
 	C.aleph_slot_unmap(s.c)
 	s.engine.maps.Add(-s.maps)
-	s.image, s.maps = nil, 0
+	s.image, s.maps, s.system = nil, 0, System{}
+	s.endProcess()
 	s.engine.mu.Lock()
 	s.engine.free = append(s.engine.free, s.index)
 	s.engine.mu.Unlock()
@@ -115,17 +121,24 @@ func (s *Slot) Start(m *Module, export string, event []byte) Status {
 	if len(event) > math.MaxInt32 {
 		return s.refuse("the event is over 2 GiB")
 	}
-	return Status(C.aleph_slot_start(s.c, m.c, (*C.char)(unsafe.Pointer(unsafe.StringData(export))), C.size_t(len(export)), bytesOf(event), C.uint32_t(len(event))))
+	s.endProcess()
+	return s.answered(Status(C.aleph_slot_start(s.c, m.c, (*C.char)(unsafe.Pointer(unsafe.StringData(export))), C.size_t(len(export)), true, bytesOf(event), C.uint32_t(len(event)))))
 }
 
 // Resume goes on with a run that Yielded or was Waiting.
-func (s *Slot) Resume() Status { return Status(C.aleph_slot_poll(s.c)) }
+func (s *Slot) Resume() Status {
+	if s.c.call.state == C.ALEPH_CALL_WAITING && !s.askAgain() {
+		return Waiting
+	}
+	return s.answered(Status(C.aleph_slot_poll(s.c)))
+}
 
 // Cancel drops the run, wherever it is. It is no error if nothing runs.
 func (s *Slot) Cancel() {
 	if s.c.store != nil || s.c.event_copy != nil {
 		C.aleph_slot_close(s.c)
 	}
+	s.endProcess()
 }
 
 // Settle restores now a memory that is better not kept as it is: grown, trapped or cancelled. Others are restored by the
@@ -256,6 +269,7 @@ func (s *Slot) Ready() bool {
 // refused in it.
 func (s *Slot) Open(m *Module) Status {
 	s.c.keep, s.c.loading = true, true
+	s.endProcess()
 	if status := Status(C.aleph_slot_open(s.c, m.c)); status != Done {
 		s.EndOpen()
 		return status
@@ -269,12 +283,13 @@ func (s *Slot) Call(export string, withEvent bool, event []byte) Status {
 		return s.refuse("the event is over 2 GiB")
 	}
 	s.c.fault = C.ALEPH_FAULT_NONE
-	return Status(C.aleph_slot_call(s.c, (*C.char)(unsafe.Pointer(unsafe.StringData(export))), C.size_t(len(export)), C.bool(withEvent), bytesOf(event), C.uint32_t(len(event))))
+	return s.answered(Status(C.aleph_slot_call(s.c, (*C.char)(unsafe.Pointer(unsafe.StringData(export))), C.size_t(len(export)), C.bool(withEvent), bytesOf(event), C.uint32_t(len(event)))))
 }
 
 // EndOpen closes the open instance.
 func (s *Slot) EndOpen() {
 	C.aleph_slot_close(s.c)
+	s.endProcess()
 	s.c.keep, s.c.loading = false, false
 	s.c.remap = true
 }
