@@ -9,6 +9,7 @@ type Response struct {
 	ErrorCode    uint32 // not 0: the guest failed, and only the two below count
 	ErrorMessage []byte
 	ErrorStack   []byte
+	Rest         bool // the body is what is left of a reply that is streamed
 
 	frame []byte
 }

@@ -29,6 +29,7 @@ var rules = map[string]rule{
 	"abi":                {"", "the guest contract is read by everyone, so it knows no one"},
 	"runtime/wasm":       {"abi", "it knows memories, modules and operations, not HTTP, programs or languages"},
 	"runtime/image":      {"abi runtime/wasm", "an image is captured from a memory; what is in it is not its business"},
+	"runtime/wasi":       {"abi runtime/wasm", "it answers a guest's calls from memory and operations; who the guest is is not its business"},
 	"runtime/pool":       {"abi runtime/wasm runtime/image", "it hands out instances of any guest, whoever deployed or calls it"},
 	"runtime/javascript": {"abi runtime/wasm runtime/image runtime/pool", "a language is an engine on the guest contract; programs come to it, it does not look for them"},
 	"runtime/python":     {"", "the engines are modules and files; who runs them is not their business"},
