@@ -238,7 +238,7 @@ func (inv *Invocation) run() *Error {
 	}
 	inv.started = time.Now()
 	var err error
-	if inv.status, err = inv.instance.Start(inv, "aleph_handle", inv.Event); err != nil {
+	if inv.status, err = inv.instance.Start(inv, inv.Event); err != nil {
 		return inv.interrupted()
 	}
 	return inv.advance()
@@ -249,8 +249,10 @@ func (inv *Invocation) advance() *Error {
 	for {
 		switch inv.status {
 		case wasm.Done:
+			inv.drainLogs()
 			return inv.answered()
 		case wasm.Failed:
+			inv.drainLogs()
 			return inv.fault()
 		case wasm.Yielded:
 			inv.drainLogs()
@@ -301,17 +303,19 @@ func (inv *Invocation) overdue() *Error {
 
 // answered reads the reply.
 func (inv *Invocation) answered() *Error {
-	frame, ok := inv.instance.Response()
-	if inv.out != nil {
-		inv.out.over = true
+	reply, ok, err := inv.instance.Reply()
+	if o := inv.out; o != nil {
+		o.over = true
 		if !ok {
 			return nil
+		}
+		if reply.Rest {
+			o.writes = append(o.writes, replyPart{data: reply.Body, end: true})
 		}
 	}
 	if !ok {
 		return &Error{Row: abi.ErrNoReply}
 	}
-	reply, err := abi.ParseResponse(frame)
 	if err != nil {
 		inv.logf(3, "invalid reply: %v", err)
 		return &Error{Row: abi.ErrInvalidReply}

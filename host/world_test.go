@@ -91,19 +91,30 @@ func (w *world) deployVersion(id, text string, v programs.Version) *programs.Pro
 	if err != nil {
 		w.Fatal(err)
 	}
+	v.Encoding, v.Entrypoint = "plain", "f.wasm"
+	p, err := w.deployCode(id, code, v)
+	if err != nil {
+		w.Fatal(err)
+	}
+	return p
+}
+
+// deployCode deploys what the version says how to read.
+func (w *world) deployCode(id string, code []byte, v programs.Version) (*programs.Program, error) {
+	w.Helper()
 	if err := os.WriteFile(filepath.Join(w.folder, id+"-code"), code, 0o600); err != nil {
 		w.Fatal(err)
 	}
-	v.CodeRef, v.CodeHash, v.Encoding, v.Entrypoint, v.Runtime, v.Timeout, v.Created = "code", id+"-code", "plain", "f.wasm", "wasm", 10, time.Now()
+	v.CodeRef, v.CodeHash, v.Runtime, v.Timeout, v.Created = "code", id+"-code", "wasm", 10, time.Now()
 	change, err := w.registry.Prepare(context.Background(), programs.Deployment{ID: id, Name: id, Owner: "0x01", Version: v})
 	if err != nil {
-		w.Fatal(err)
+		return nil, err
 	}
 	if err := w.db.Update(change.Commit); err != nil {
 		w.Fatal(err)
 	}
 	change.Applied()
-	return w.registry.Lookup(id)
+	return w.registry.Lookup(id), nil
 }
 
 // run runs an event with a body and gives the reply's.

@@ -14,6 +14,7 @@ import (
 	"github.com/aleph-edge/aleph-edge/abi"
 	"github.com/aleph-edge/aleph-edge/runtime/image"
 	"github.com/aleph-edge/aleph-edge/runtime/pool"
+	"github.com/aleph-edge/aleph-edge/runtime/wasi"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
 )
 
@@ -135,8 +136,11 @@ func (b *builder) openBuilt(v *Version, key string, base *image.Base) (spec pool
 	release := func() {}
 	if base != nil {
 		over, spec.Module = base.Image, base.Module
-	} else if spec.Module, release, err = b.cache.load(key); err != nil {
-		return pool.Spec{}, err
+	} else {
+		if spec.Module, release, err = b.cache.load(key); err != nil {
+			return pool.Spec{}, err
+		}
+		spec.Kind = kindOf(v, spec.Module)
 	}
 	if spec.Image, err = b.cache.image(key, over); err != nil {
 		release()
@@ -215,6 +219,7 @@ func (b *builder) buildModule(v *Version, files []File, key string, limits image
 	}
 	bare := key + "-bare"
 	defer os.Remove(b.cache.codePath(bare))
+	limits.System = surroundings(v).System()
 	captured, err := b.capture(p, bare, key, limits, loadFrame(v, nil), logged)
 	if err != nil {
 		return err
@@ -238,27 +243,28 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 	if err := checkExports(module); err != nil {
 		return nil, err
 	}
-	captured, err := image.Capture(b.engine, p, module, nil, b.cache.imagePath(to), []image.Step{
-		{Export: "_initialize", Optional: true},
-		{Export: "aleph_init", Optional: true, Takes: true, Event: event},
-	}, limits, loadFailure, logged)
+	steps := []image.Step{{Export: "_initialize", Optional: true}, {Export: "aleph_init", Optional: true, Takes: true, Event: event}}
+	if isCommand(module) {
+		steps = nil // its main begins with its own initialisation
+	}
+	captured, err := image.Capture(b.engine, p, module, nil, b.cache.imagePath(to), steps, limits, loadFailure, logged)
 	return captured, refusal(err, limits, p.Size)
 }
 
 // checkExports refuses a module whose exports are not those of abi/SPEC.md.
 func checkExports(module *wasm.Module) error {
-	types := map[string]string{"aleph_handle": "i32 -> ()", "aleph_init": "i32 -> ()", "aleph_load": "i32 -> ()", "_initialize": "() -> ()"}
-	handles := false
+	types := map[string]string{"aleph_handle": "i32 -> ()", "aleph_init": "i32 -> ()", "aleph_load": "i32 -> ()", "_initialize": "() -> ()", wasi.Entry: "() -> ()"}
+	serves := false
 	for _, x := range module.Exports {
 		want, known := types[x.Name]
 		if !known || x.Kind == wasm.Func && x.Type == want {
-			handles = handles || x.Name == "aleph_handle"
+			serves = serves || x.Name == "aleph_handle" || x.Name == wasi.Entry
 			continue
 		}
 		return &BuildError{Code: abi.ErrInvalidModule, Message: fmt.Sprintf("the module's export %s has the type %s, it must be a function of the type %s", x.Name, x.Type, want), Hint: exportsHint}
 	}
-	if !handles {
-		return &BuildError{Code: abi.ErrInvalidModule, Message: "the module does not export the function aleph_handle", Hint: exportsHint}
+	if !serves {
+		return &BuildError{Code: abi.ErrInvalidModule, Message: "the module exports neither the function aleph_handle nor, as a command does, _start", Hint: exportsHint}
 	}
 	return nil
 }

@@ -229,7 +229,7 @@ func TestClosedWhileCalled(t *testing.T) {
 						t.Error(err)
 						return
 					}
-					status, err := i.Start(context.Background(), "aleph_handle", event(""))
+					status, err := i.Start(context.Background(), event(""))
 					for err == nil && status == wasm.Yielded {
 						status, err = i.Resume(context.Background())
 					}

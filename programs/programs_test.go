@@ -113,7 +113,7 @@ func (w *world) call(id, query string) string {
 		return err.Error()
 	}
 	defer i.Release()
-	status, err := i.Start(context.Background(), "aleph_handle", event(query))
+	status, err := i.Start(context.Background(), event(query))
 	for err == nil && status == wasm.Yielded {
 		status, err = i.Resume(context.Background())
 	}
@@ -176,7 +176,7 @@ func BenchmarkHello(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		status, err := i.Start(context.Background(), "aleph_handle", e)
+		status, err := i.Start(context.Background(), e)
 		for err == nil && status == wasm.Yielded {
 			status, err = i.Resume(context.Background())
 		}

@@ -241,7 +241,7 @@ func (r *Registry) serve(ctx context.Context, p *Program, v Version) (*Serving, 
 		return nil, err
 	}
 	spec.Share = &p.share
-	s := &Serving{Version: &v, Guest: r.config.Pool.Add(spec), Header: Header{[]byte(p.ID), []byte(v.CodeRef)}, Reads: slices.ContainsFunc(spec.Module.Exports, func(x wasm.Export) bool { return x.Name == "aleph_body" && x.Kind == wasm.Func })}
+	s := &Serving{Version: &v, Guest: r.config.Pool.Add(spec), Header: Header{[]byte(p.ID), []byte(v.CodeRef)}, Reads: reads(&spec)}
 	if s.Attached, err = r.config.Attach(p, &v); err != nil {
 		s.Guest.Remove(nil)
 		return nil, err

@@ -18,11 +18,12 @@ type Step struct {
 	Optional bool   // a module without it is no error
 }
 
-// Limits bound an initialisation.
+// Limits bound an initialisation, and what it can reach.
 type Limits struct {
 	Memory uint64        // bytes the memory may grow to
 	CPU    time.Duration // on CPU
 	Log    int           // bytes
+	System wasm.System   // what it finds around it
 }
 
 // Captured is how a guest was after its initialisation.
@@ -69,6 +70,7 @@ func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image,
 		return nil, err
 	}
 	s.SetLimits(limits.CPU, limits.Log)
+	s.SetSystem(limits.System)
 	if s.Open(module) != wasm.Done {
 		return nil, s.Fault()
 	}
@@ -106,6 +108,11 @@ func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image,
 			if err := inspect(len(captured.Responses)-1, response); err != nil {
 				return nil, err
 			}
+		}
+	}
+	if p := s.Process(); p != nil {
+		if left := p.Left(); left != "" {
+			return nil, fmt.Errorf("%w: it %s when it is initialised, and an image holds no files", ErrModule, left)
 		}
 	}
 	after, tablesAfter, err := state(s, module)
@@ -147,6 +154,9 @@ func call(s *wasm.Slot, step Step, limits Limits, log func(level int, text []byt
 	}
 	if log != nil {
 		s.Logs(log)
+	}
+	if exit, exited := s.Exited(); exited {
+		return fmt.Errorf("%w: %s ended the program, with the exit status %d", ErrModule, step.Export, exit)
 	}
 	if status == wasm.Done {
 		return nil

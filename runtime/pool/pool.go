@@ -73,6 +73,7 @@ type Spec struct {
 	Memory uint64        // bytes its memory may grow to
 	CPU    time.Duration // on CPU, for each run
 	Log    int           // bytes, for each run
+	Kind   Kind          // how it is given events; nil: it is a Handler
 	Share  *Share        // of the guests that count as one; nil: its own
 	Close  func()
 }
@@ -100,6 +101,9 @@ type Guest struct {
 func (p *Pool) Add(spec Spec) *Guest {
 	if spec.Share == nil {
 		spec.Share = &Share{}
+	}
+	if spec.Kind == nil {
+		spec.Kind = &Handler{}
 	}
 	return &Guest{pool: p, spec: spec}
 }

@@ -89,7 +89,7 @@ func run(g *Guest, ticks int) (string, error) {
 		return "", err
 	}
 	defer i.Release()
-	status, err := i.Start(context.Background(), "aleph_handle", make([]byte, ticks))
+	status, err := i.Start(context.Background(), make([]byte, ticks))
 	for err == nil && status == wasm.Yielded {
 		status, err = i.Resume(context.Background())
 	}
@@ -205,7 +205,7 @@ func TestCancelledTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, err := first.Start(context.Background(), "aleph_handle", make([]byte, 1000)); err != nil || status != wasm.Yielded {
+	if status, err := first.Start(context.Background(), make([]byte, 1000)); err != nil || status != wasm.Yielded {
 		t.Fatal(status, err)
 	}
 	if err := first.enter(context.Background()); err != nil { // it runs
@@ -221,7 +221,7 @@ func TestCancelledTurn(t *testing.T) {
 				return
 			}
 			defer i.Release()
-			if _, err := i.Start(ctx, "aleph_handle", nil); !errors.Is(err, context.Canceled) {
+			if _, err := i.Start(ctx, nil); !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
 		})
@@ -278,7 +278,7 @@ func TestIdleMemory(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := i.Start(context.Background(), "aleph_handle", nil); err != nil {
+			if _, err := i.Start(context.Background(), nil); err != nil {
 				t.Fatal(err)
 			}
 			held = append(held, i)
@@ -301,7 +301,7 @@ func TestAllocations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := i.Start(context.Background(), "aleph_handle", event); err != nil {
+		if _, err := i.Start(context.Background(), event); err != nil {
 			t.Fatal(err)
 		}
 		i.Release()

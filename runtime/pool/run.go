@@ -3,16 +3,17 @@ package pool
 import (
 	"context"
 
+	"github.com/aleph-edge/aleph-edge/abi"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
 )
 
-// Start waits for the guest's turn and runs the export on the event until it ends, waits, or its slice is over. The error is
-// the context's.
-func (i *Instance) Start(ctx context.Context, export string, event []byte) (wasm.Status, error) {
+// Start waits for the guest's turn and runs it on the event until it ends, waits, or its slice is over. The event stays until
+// the run ends. The error is the context's.
+func (i *Instance) Start(ctx context.Context, event []byte) (wasm.Status, error) {
 	if err := i.enter(ctx); err != nil {
 		return 0, err
 	}
-	status := i.Slot.Start(i.guest.spec.Module, export, event)
+	status := i.guest.spec.Kind.Start(i.Slot, i.guest.spec.Module, event)
 	i.guest.pool.leave()
 	return status, nil
 }
@@ -25,6 +26,11 @@ func (i *Instance) Resume(ctx context.Context) (wasm.Status, error) {
 	status := i.Slot.Resume()
 	i.guest.pool.leave()
 	return status, nil
+}
+
+// Reply reads the reply of a run that is done, as Kind.Reply.
+func (i *Instance) Reply() (reply abi.Response, given bool, err error) {
+	return i.guest.spec.Kind.Reply(i.Slot)
 }
 
 // enter waits until this instance may run.
