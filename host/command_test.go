@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aleph-edge/aleph-edge/abi"
@@ -134,6 +135,23 @@ func TestCommandReplies(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestCommandsAtOnce: runs share the program's files and nothing else.
+func TestCommandsAtOnce(t *testing.T) {
+	w := newWorld(t, 16)
+	p := w.commands()
+	var runs sync.WaitGroup
+	for range 8 {
+		runs.Go(func() {
+			for range 10 {
+				if _, _, body, failed := whole(w.request(p, "GET", "/files", "")); failed != nil || body != "ok\n" {
+					t.Errorf("got %v, %q", failed, body)
+				}
+			}
+		})
+	}
+	runs.Wait()
 }
 
 func TestCommandInput(t *testing.T) {

@@ -49,6 +49,8 @@ func TestRejections(t *testing.T) {
 		{"half a module", deployment{runtime: "wasm", binary: []byte("\x00asm\x01\x00\x00\x00\x01\x20\x01")}, "invalid_module", nil},
 		{"a component", deployment{runtime: "wasm", binary: []byte("\x00asm\x0d\x00\x01\x00")}, "invalid_module", nil},
 		{"an unknown import", deployment{runtime: "wasm", source: `(module (import "env" "system" (func)) (memory (export "memory") 1) ` + handle + `)`}, "invalid_module", []string{"env", "system"}},
+		{"an unknown import of WASI", deployment{runtime: "wasm", source: `(module (import "wasi_unstable" "fd_close" (func (param i32) (result i32))) (memory (export "memory") 1) ` + handle + `)`}, "invalid_module", []string{"wasi_unstable::fd_close", "wasip1"}},
+		{"a feature that is off", deployment{runtime: "wasm", source: `(module (memory (export "memory") 1) (memory 1) ` + handle + `)`}, "invalid_module", nil},
 		{"an import of another type", deployment{runtime: "wasm", source: `(module (import "aleph_v1" "log" (func (param i64))) (memory (export "memory") 1) ` + handle + `)`}, "invalid_module", []string{"log"}},
 		{"aleph_handle of another type", deployment{runtime: "wasm", source: `(module (memory (export "memory") 1) (func (export "aleph_handle")))`}, "invalid_module", []string{"aleph_handle", "() -> ()", "i32 -> ()"}},
 		{"no aleph_handle", deployment{runtime: "wasm", source: `(module (memory (export "memory") 1))`}, "invalid_module", []string{"aleph_handle"}},
@@ -71,6 +73,9 @@ func TestRejections(t *testing.T) {
 			}
 			if string(rejection.Code) != test.code {
 				t.Errorf("the code is %q (%v), want %q", rejection.Code, err, test.code)
+			}
+			if test.deployment.runtime == "wasm" && rejection.Hint == "" {
+				t.Errorf("there is no hint at %s", rejection.Message)
 			}
 			if first, rest, _ := strings.Cut(rejection.Message, "\n"); strings.Contains(rest, first) {
 				t.Errorf("it says its first line twice: %s", rejection.Message)

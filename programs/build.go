@@ -237,7 +237,7 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 	}
 	module, release, err := b.cache.load(bare)
 	if err != nil {
-		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(err.Error())}
+		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(err.Error()), Hint: importsHint}
 	}
 	defer release()
 	if err := checkExports(module); err != nil {
@@ -248,7 +248,12 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 		steps = nil // its main begins with its own initialisation
 	}
 	captured, err := image.Capture(b.engine, p, module, nil, b.cache.imagePath(to), steps, limits, loadFailure, logged)
-	return captured, refusal(err, limits, p.Size)
+	err = refusal(err, limits, p.Size)
+	var refused *BuildError
+	if errors.As(err, &refused) && refused.Hint == "" {
+		refused.Hint = loadHint
+	}
+	return captured, err
 }
 
 // checkExports refuses a module whose exports are not those of abi/SPEC.md.
@@ -269,7 +274,13 @@ func checkExports(module *wasm.Module) error {
 	return nil
 }
 
-const exportsHint = "abi/SPEC.md says what a program exports"
+// Hints at what is wrong with a module.
+const (
+	exportsHint  = "abi/SPEC.md says what a program exports"
+	importsHint  = "a program imports aleph_v1 and wasi_snapshot_preview1, as abi/SPEC.md has them; compile for wasip1 (Rust: wasm32-wasip1, Go: GOOS=wasip1, C: wasm32-wasi)"
+	featuresHint = "give a core module for wasip1; threads, 64-bit and several memories, garbage collection and exceptions are off"
+	loadHint     = "what runs while a module is loaded is its start function, _initialize and aleph_init"
+)
 
 // prepare checks a module and rewrites it.
 func (b *builder) prepare(module []byte) (*image.Prepared, error) {
@@ -278,7 +289,7 @@ func (b *builder) prepare(module []byte) (*image.Prepared, error) {
 		err = b.engine.Validate(module)
 	}
 	if err != nil {
-		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(strings.TrimPrefix(err.Error(), image.ErrModule.Error()+": "))}
+		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(strings.TrimPrefix(err.Error(), image.ErrModule.Error()+": ")), Hint: featuresHint}
 	}
 	return p, nil
 }
