@@ -229,13 +229,13 @@ link() { # version
   cp "$here"/*.{c,h,s} "$o/"
   cp "$work/tree$v.bin" "$o/tree.bin"
   cd "$o"
-  for f in embed module image hash heap files; do
+  for f in embed module event image hash heap files; do
     "$work/bin/cc" -O2 -DNDEBUG -std=gnu17 -fwrapv -fno-strict-aliasing -fno-builtin-malloc -Wall -Werror -Wno-unused-function -D_WASI_EMULATED_SIGNAL \
       -D_WASI_EMULATED_PROCESS_CLOCKS -D_WASI_EMULATED_GETPID -DSTDLIB="L\"/lib/python$v\"" -I"$work/src/python$v/Include" -I"$b" -c $f.c -o $f.o
   done
   "$work/bin/cc" -c tree.s -o tree.o
   wasm-ld-19 --stack-first -z stack-size=2097152 --no-entry --strip-all --gc-sections --export=__stack_pointer -o "$work/python$v.wasm" \
-    $lib/crt1-reactor.o embed.o module.o image.o hash.o heap.o files.o tree.o "$b/libpython$v.a" \
+    $lib/crt1-reactor.o embed.o module.o event.o image.o hash.o heap.o files.o tree.o "$b/libpython$v.a" \
     $(cd "$b" && ls -d "$b"/Modules/{_decimal/libmpdec/libmpdec.a,expat/libexpat.a,_hacl/libHacl_Hash_SHA2.a} 2>/dev/null) \
     -L"$work/lib" -lz -lbz2 -llzma -lsqlite3 -L$lib -lwasi-emulated-signal -lwasi-emulated-getpid -lwasi-emulated-process-clocks -ldl -lm -lc \
     "$(clang-19 --target=wasm32-wasi -print-resource-dir)/lib/wasi/libclang_rt.builtins-wasm32.a"

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "abi_imports.h"
+#include "event.h"
 #include "files.h"
 #include "frame.h"
 #include "hash.h"
@@ -222,7 +223,6 @@ EXPORT(aleph_handle) void aleph_handle(uint32_t len)
     _Py_adapt_later = ADAPT_AFTER;
     char *frame = read_frame(len);
     PyObject *event = frame ? event_of(frame, len) : PyErr_NoMemory();
-    free(frame);
     if (!event || !PyObject_CallMethodOneArg(boot, handle_name, event))
         fail_exception(ERROR_EXCEPTION);
     files_flush();

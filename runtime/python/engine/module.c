@@ -5,6 +5,7 @@
 #include <Python.h>
 
 #include "abi_imports.h"
+#include "event.h"
 #include "files.h"
 #include "frame.h"
 #include "module.h"
@@ -305,14 +306,11 @@ static int query_add(PyObject *dict, PyObject *key, PyObject *value)
     return e;
 }
 
-PyDoc_STRVAR(query_doc, "query(raw) -> {name: value, or a list of them}");
-static PyObject *query(PyObject *self, PyObject *arg)
+PyObject *query_of(const char *at, Py_ssize_t len)
 {
-    Py_ssize_t len;
-    const char *at = PyUnicode_AsUTF8AndSize(arg, &len);
-    if (!at)
-        return NULL;
     PyObject *dict = PyDict_New();
+    if (!len)
+        return dict;
     char *buffer = PyMem_Malloc(len + 1);
     if (!dict || !buffer) {
         PyErr_NoMemory();
@@ -341,6 +339,17 @@ failed:
     Py_XDECREF(dict);
     return NULL;
 }
+
+PyDoc_STRVAR(query_doc, "query(raw) -> {name: value, or a list of them}");
+static PyObject *query(PyObject *self, PyObject *arg)
+{
+    Py_ssize_t len;
+    const char *at = PyUnicode_AsUTF8AndSize(arg, &len);
+    return at ? query_of(at, len) : NULL;
+}
+
+PyDoc_STRVAR(event_doc, "event(frame) -> an event, as boot.handle() gets it");
+PyDoc_STRVAR(request_doc, "request(event, Request, Headers) -> the request, or (request, bytes of its body or None if it follows)");
 
 /* Appends a field whose value is ('u32', n), ('u64', n), ('i64', n) or ('pair', name, value). */
 static int write_tuple(FrameWriter *w, uint32_t tag, PyObject *value)
@@ -437,82 +446,6 @@ static PyObject *fields(PyObject *self, PyObject *arg)
     return list;
 }
 
-/* The event */
-
-/* Keys of the event's dict. */
-static PyObject *key_kind, *key_request_id, *key_attempt, *key_deadline, *key_program, *key_node, *key_account, *key_seed, *key_time,
-    *key_method, *key_path, *key_query, *key_headers, *key_body, *key_body_follows, *key_root, *key_client;
-
-static int set_item(PyObject *dict, PyObject *key, PyObject *value)
-{
-    int e = value ? PyDict_SetItem(dict, key, value) : -1;
-    Py_XDECREF(value);
-    return e;
-}
-
-static int add_header(PyObject *headers, const Field *f)
-{
-    Field name, value;
-    if (!field_pair(f, &name, &value))
-        return 0;
-    PyObject *pair = PyTuple_New(2);
-    if (!pair)
-        return -1;
-    PyTuple_SET_ITEM(pair, 0, PyUnicode_DecodeLatin1(name.at, name.len, NULL));
-    PyTuple_SET_ITEM(pair, 1, PyUnicode_DecodeLatin1(value.at, value.len, NULL));
-    int e = PyTuple_GET_ITEM(pair, 0) && PyTuple_GET_ITEM(pair, 1) ? PyList_Append(headers, pair) : -1;
-    Py_DECREF(pair);
-    return e;
-}
-
-PyObject *event_of(const char *frame, uint32_t len)
-{
-    FrameReader r;
-    Field f;
-    PyObject *event = PyDict_New(), *headers = PyList_New(0), *empty = PyUnicode_New(0, 0);
-    if (!event || !headers)
-        return PyErr_NoMemory();
-    int e = 0;
-    for (PyObject *text[] = {key_request_id, key_program, key_node, key_account, key_method, key_path, key_query, key_root, key_client, NULL}, **k = text; *k; k++)
-        e |= PyDict_SetItem(event, *k, empty);
-    for (PyObject *number[] = {key_kind, key_attempt, key_deadline, key_time, NULL}, **k = number; *k; k++)
-        e |= set_item(event, *k, PyLong_FromLong(0));
-    e |= set_item(event, key_seed, PyBytes_FromStringAndSize(NULL, 0));
-    e |= PyDict_SetItem(event, key_headers, headers);
-    e |= PyDict_SetItem(event, key_body, Py_None);
-    e |= PyDict_SetItem(event, key_body_follows, Py_False);
-    frame_open(&r, frame, len);
-    while (!e && frame_next(&r, &f)) {
-        PyObject *key;
-        switch (f.tag) {
-        case TAG_HEADER: e = add_header(headers, &f); continue;
-        case TAG_BODY: e = set_item(event, key_body, PyBytes_FromStringAndSize(f.at, f.len)); continue;
-        case TAG_SEED: e = set_item(event, key_seed, PyBytes_FromStringAndSize(f.at, f.len)); continue;
-        case TAG_KIND: e = set_item(event, key_kind, PyLong_FromUnsignedLong(field_u32(&f))); continue;
-        case TAG_ATTEMPT: e = set_item(event, key_attempt, PyLong_FromUnsignedLong(field_u32(&f))); continue;
-        case TAG_DEADLINE: e = set_item(event, key_deadline, PyLong_FromUnsignedLongLong(field_u64(&f))); continue;
-        case TAG_TIME: e = set_item(event, key_time, PyLong_FromUnsignedLongLong(field_u64(&f))); continue;
-        case TAG_BODY_FOLLOWS: e = PyDict_SetItem(event, key_body_follows, field_u32(&f) ? Py_True : Py_False); continue;
-        case TAG_REQUEST_ID: key = key_request_id; break;
-        case TAG_PROGRAM: key = key_program; break;
-        case TAG_NODE: key = key_node; break;
-        case TAG_ACCOUNT: key = key_account; break;
-        case TAG_METHOD: key = key_method; break;
-        case TAG_PATH: key = key_path; break;
-        case TAG_QUERY: key = key_query; break;
-        case TAG_ROOT: key = key_root; break;
-        case TAG_CLIENT: key = key_client; break;
-        default: continue;
-        }
-        e = set_item(event, key, PyUnicode_DecodeUTF8(f.at, f.len, "replace"));
-    }
-    Py_DECREF(headers);
-    Py_XDECREF(empty);
-    if (e)
-        Py_CLEAR(event);
-    return event;
-}
-
 /* fresh changes with every instance; an attribute would be a page to write. */
 static PyObject *get_attribute(PyObject *self, PyObject *name)
 {
@@ -535,6 +468,8 @@ static PyMethodDef methods[] = {
     {"clock", clock_now, METH_O, clock_doc},
     {"random", random_string, METH_O, random_doc},
     {"query", query, METH_O, query_doc},
+    {"event", event_make, METH_O, event_doc},
+    {"request", FAST(event_request), request_doc},
     {"frame", frame, METH_O, frame_doc},
     {"fields", fields, METH_O, fields_doc},
     {"__getattr__", get_attribute, METH_O, NULL},
@@ -545,9 +480,5 @@ static PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "_aleph", .m_s
 
 PyObject *module_create(void)
 {
-#define KEY(name) key_##name = PyUnicode_InternFromString(#name)
-    KEY(kind), KEY(request_id), KEY(attempt), KEY(deadline), KEY(program), KEY(node), KEY(account), KEY(seed), KEY(time);
-    KEY(method), KEY(path), KEY(query), KEY(headers), KEY(body), KEY(body_follows), KEY(root), KEY(client);
-#undef KEY
-    return PyModule_Create(&definition);
+    return event_init() ? NULL : PyModule_Create(&definition);
 }

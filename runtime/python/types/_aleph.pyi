@@ -1,10 +1,10 @@
 """The engine's contract as Python sees it (engine/module.c). For mypy only: the engine does not hold it."""
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NotRequired, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 class Event(TypedDict):
-    """What boot.handle is given."""
+    """What boot.handle is given: a view with these fields, of which any may be asked for."""
 
     kind: int
     request_id: str
@@ -21,8 +21,8 @@ class Event(TypedDict):
     headers: list[tuple[str, str]]  # lower case, latin-1
     body: bytes | None
     body_follows: bool
-    root: NotRequired[str]
-    client: NotRequired[str]  # host:port
+    root: str
+    client: str  # host:port
 
 Text: TypeAlias = str | bytes | bytearray | memoryview
 Number: TypeAlias = tuple[Literal["u32", "u64", "i64"], int]
@@ -42,6 +42,10 @@ def reply(status: int, headers: Sequence[Header], body: Text | None, /) -> None:
 def fail(code: int, message: Text, stack: Text, /) -> None: ...
 def clock(id: int, /) -> int: ...
 def random(n: int, /) -> bytes: ...
+_R = TypeVar("_R", bound=dict[str, Any])
+
+def event(frame: bytes, /) -> Event: ...
+def request(event: Event, request: type[_R], headers: type[dict[str, str]], /) -> _R | tuple[_R, bytes | None]: ...
 def query(raw: str, /) -> dict[str, str | list[str]]: ...
 def frame(fields: Iterable[Field], /) -> bytes: ...
 def fields(frame: bytes, /) -> list[tuple[int, bytes]]: ...

@@ -85,13 +85,13 @@ def scope(event: Event, state: dict[str, Any]) -> Message:
         host, port = name, int(digits)
     elif host:
         port = 443 if scheme == "https" else 80
-    client, _, client_port = event.get("client", "").rpartition(":")
+    client, _, client_port = event["client"].rpartition(":")
     path = event["path"]
     raw = path.encode("latin-1", "replace")
     return {
         "type": "http", "asgi": dict(_VERSION), "http_version": "1.1", "method": event["method"], "scheme": scheme,
         "path": unquote_to_bytes(raw).decode("utf-8", "replace") if "%" in path else path, "raw_path": raw,
-        "query_string": event["query"].encode("latin-1", "replace"), "root_path": event.get("root", ""), "headers": headers,
+        "query_string": event["query"].encode("latin-1", "replace"), "root_path": event["root"], "headers": headers,
         "client": (client.strip("[]"), int(client_port)) if client else None, "server": (host.strip("[]"), port) if host else None,
         "state": state.copy(), "extensions": {},
     }

@@ -31,13 +31,12 @@ if TYPE_CHECKING:
 _loop: loops.Loop  # the one on which async handlers and applications run
 _handle: Handle  # of the program: takes an event and answers
 _lifespan: asgi.Lifespan | None = None  # of an application: kept, or what it has open would be closed
-_flush: Iterable[Callable[[], None]] = ()
 
 
 def init() -> None:
     """Prepares the interpreter for any program."""
-    global _flush, _loop
-    _flush = log.install()
+    global _loop
+    log.install()
     _loop = loops.install()
     adapt.install()
     stdlib.install()
@@ -76,7 +75,6 @@ def load(entrypoint: str, variables: dict[str, str], memory: int) -> None:
         reply.fail(reply.NO_HANDLER, str(error))
     except BaseException as error:
         errors.fail(error, reply.LOAD_EXCEPTION)
-    _flush_streams()
 
 
 def _warm_up(module: ModuleType, handler: Any) -> None:
@@ -87,18 +85,12 @@ def _warm_up(module: ModuleType, handler: Any) -> None:
             _loop.run(result)
 
 
-def _flush_streams() -> None:
-    for flush in _flush:
-        flush()
-
-
 def handle(event: Event) -> None:
     """Answers an event."""
     try:
         _handle(event)
     except BaseException as error:
         errors.fail(error)
-    _flush_streams()
 
 
 def _two_calls(application: Any) -> asgi.App:

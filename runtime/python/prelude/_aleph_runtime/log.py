@@ -7,10 +7,10 @@ or error keeps the levels, too.
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import _aleph
@@ -33,17 +33,15 @@ class LogHandler(logging.Handler):
             self.handleError(record)
 
 
-def install() -> list[Callable[[], None]]:
-    """Has all that is printed, logged and warned of go to the log. Returns what flushes it."""
+def install() -> None:
+    """Has all that is printed, logged and warned of go to the log. What is written is not kept here: the C library has the lines."""
     streams = []
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            continue
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+    for number, name in (1, "stdout"), (2, "stderr"):
+        raw = io.FileIO(number, "w", closefd=False)
+        stream = io.TextIOWrapper(raw, encoding="utf-8", errors="backslashreplace", write_through=True)
         setattr(sys, f"__{name}__", stream)
+        setattr(sys, name, stream)
         streams.append(stream)
-    flush = [stream.flush for stream in streams]
 
     root = logging.getLogger()
     handler = LogHandler()
@@ -78,4 +76,3 @@ def install() -> list[Callable[[], None]]:
         _aleph.log(WARNING, warnings._formatwarnmsg(message).rstrip("\n"))  # type: ignore[attr-defined]
 
     warnings._showwarnmsg_impl = show  # type: ignore[attr-defined]
-    return flush

@@ -40,17 +40,6 @@ class Headers(dict[str, str]):
         return dict.__contains__(self, name) or isinstance(name, str) and dict.__contains__(self, name.lower())
 
 
-def headers(pairs: list[tuple[str, str]]) -> Headers:
-    result = Headers(pairs)
-    if len(result) != len(pairs):
-        result.clear()
-        for name, value in pairs:
-            if name in result:
-                value = result[name] + ("; " if name == "cookie" else ", ") + value
-            result[name] = value
-    return result
-
-
 class Request(dict[str, Any]):
     """{method, path, query, headers, body}, by key and by attribute. raw_body has the bytes of the body."""
 
@@ -60,6 +49,8 @@ class Request(dict[str, Any]):
         try:
             return self[name]
         except KeyError:
+            if name == "raw_body":
+                return b""  # it is set where there is a body
             if name == "rawBody":
                 return self.raw_body
             raise AttributeError(f"a request has no {name!r}; it has {', '.join(self)}, raw_body and json()", name=name, obj=self) from None
@@ -76,21 +67,20 @@ class Request(dict[str, Any]):
 
 
 _set_raw_body = Request.raw_body.__set__  # type: ignore[attr-defined]
+_make = _aleph.request
 
 
 def request(event: Event) -> Request:
     """The req of an event."""
-    fields = headers(event["headers"])
-    body = event["body"]
-    if event["body_follows"]:
+    made = _make(event, Request, Headers)
+    if isinstance(made, Request):
+        return made
+    req, body = made
+    if body is None:
         body = b"".join(body_chunks())
-    query = event["query"]
-    req = Request(method=event["method"], path=event["path"], query=_aleph.query(query) if query else {}, headers=fields, body=None)
     if body:
-        req["body"] = _body(body, fields)
+        req["body"] = _body(body, req["headers"])
         _set_raw_body(req, body)
-    else:
-        _set_raw_body(req, b"")
     return req
 
 

@@ -25,23 +25,27 @@ if TYPE_CHECKING:
 
 _TIMES = 64
 
-_EVENT: Event = {
-    "kind": 0, "request_id": "warm-up", "attempt": 1, "deadline": 1, "program": "", "node": "", "account": "", "seed": bytes(16), "time": 1,
-    "method": "GET", "path": "/1", "query": "name=a&n=1", "body": None, "body_follows": False,
-    "root": "/api/v0/run/0", "client": "127.0.0.1:4711",
-    "headers": [("host", "localhost:4020"), ("user-agent", "curl/8.0"), ("accept", "*/*"), ("accept-encoding", "gzip")],
-}
-_POST: Event = {**_EVENT, "method": "POST", "body": b'{"a":[1,"b"]}',
-         "headers": [*_EVENT["headers"], ("content-type", "application/json"), ("content-length", "13")]}
+
+def _event(method: str = "GET", path: str = "/1", body: bytes | None = None) -> Event:
+    headers = {"host": "localhost:4020", "user-agent": "curl/8.0", "accept": "*/*", "accept-encoding": "gzip"}
+    fields: list[Field] = [
+        (1, 0), (2, "warm-up"), (3, 1), (4, ("u64", 1)), (8, bytes(16)), (9, ("u64", 1)), (16, method), (17, path), (18, "name=a&n=1"),
+        (22, "/api/v0/run/0"), (23, "127.0.0.1:4711")]
+    if body is not None:
+        headers |= {"content-type": "application/json", "content-length": str(len(body))}
+        fields.append((20, body))
+    return _aleph.event(_aleph.frame(fields + [(19, ("pair", name, value)) for name, value in headers.items()]))
 
 
 def _repeat(handle: Callable[[Event], None], *more: str) -> None:
+    event = _event()
     for _ in range(_TIMES):
-        handle(_EVENT)
-    handle(_POST)
+        handle(event)
+    handle(_event("POST", body=b'{"a":[1,"b"]}'))
     for path in more:
+        event = _event(path=path)
         for _ in range(_TIMES // 8):
-            handle({**_EVENT, "path": path})
+            handle(event)
 
 
 def handlers(makers: dict[str, Callable[[Any, int | str, Any], Callable[[Event], None]]]) -> None:

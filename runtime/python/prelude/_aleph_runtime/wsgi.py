@@ -39,11 +39,11 @@ class _Body(io.RawIOBase):
 def environ(event: Event) -> dict[str, Any]:
     path = event["path"]
     result: dict[str, Any] = {
-        "REQUEST_METHOD": event["method"], "SCRIPT_NAME": event.get("root", ""),
+        "REQUEST_METHOD": event["method"], "SCRIPT_NAME": event["root"],
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1") if "%" in path else path.encode().decode("latin-1"),
-        "QUERY_STRING": event["query"], "REQUEST_URI": event.get("root", "") + path + ("?" + event["query"] if event["query"] else ""),
-        "RAW_URI": event.get("root", "") + path,
-        "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": event.get("client", "").rpartition(":")[0].strip("[]"),
+        "QUERY_STRING": event["query"], "REQUEST_URI": event["root"] + path + ("?" + event["query"] if event["query"] else ""),
+        "RAW_URI": event["root"] + path,
+        "SERVER_PROTOCOL": "HTTP/1.1", "REMOTE_ADDR": event["client"].rpartition(":")[0].strip("[]"),
         "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.errors": sys.stderr, "wsgi.multithread": False,
         "wsgi.multiprocess": False, "wsgi.run_once": False, "wsgi.input_terminated": True,
     }
