@@ -137,7 +137,7 @@ func TestExit(t *testing.T) {
 	 (func (export "raise") (param i32) (drop (call $raise (i32.const 6))))`))
 	s := slot(t, e, image(t, e, 2, nil), 2<<16)
 	for range 3 {
-		if status := s.Main(m, "_start"); status != Done {
+		if status := finish(s, s.Main(m, "_start")); status != Done {
 			t.Fatalf("status %d: %v", status, s.Fault())
 		}
 		if status, exited := s.Exited(); status != 3 || !exited || s.Memory()[0] != 7 || s.Memory()[4] != 0 {
@@ -150,7 +150,7 @@ func TestExit(t *testing.T) {
 			t.Errorf("a run that returned has the status %d, %v", status, exited)
 		}
 	}
-	if status := s.Start(m, "raise", nil); status != Failed || s.Fault().Cause != Trap || s.Fault().Message != "the program raised the signal 6" {
+	if status := finish(s, s.Start(m, "raise", nil)); status != Failed || s.Fault().Cause != Trap || s.Fault().Message != "the program raised the signal 6" {
 		t.Errorf("status %d: %v", status, s.Fault())
 	}
 }
@@ -190,7 +190,7 @@ func TestCalls(t *testing.T) {
 	made := 0
 	s.SetSystem(System{Process: func() Process { made++; return &prober{} }})
 	for round := range 3 {
-		for status := s.Start(m, "aleph_handle", []byte("an event")); status != Done; {
+		for status := finish(s, s.Start(m, "aleph_handle", []byte("an event"))); status != Done; {
 			if status != Waiting || s.Ready() {
 				t.Fatalf("status %d, ready %v: %v", status, s.Ready(), s.Fault())
 			}
@@ -208,7 +208,7 @@ func TestCalls(t *testing.T) {
 			if !s.Ready() {
 				t.Fatal("not ready with the operation's result")
 			}
-			status = s.Resume()
+			status = finish(s, s.Resume())
 		}
 		p := s.Process().(*prober)
 		if made != round+1 || p.calls != 4 || p.answers != 2 || s.Memory()[0] != 42 || s.Memory()[4] != 42 || s.Outstanding() != 0 {
@@ -218,10 +218,10 @@ func TestCalls(t *testing.T) {
 			t.Errorf("saw %v%v", p.seen.Function, p.seen.Args)
 		}
 	}
-	if status := s.Start(m, "idle", nil); status != Done || s.Process() != nil {
+	if status := finish(s, s.Start(m, "idle", nil)); status != Done || s.Process() != nil {
 		t.Errorf("status %d, process %v", status, s.Process())
 	}
-	if status := s.Start(m, "aleph_handle", nil); status != Waiting { // dropped while it waits
+	if status := finish(s, s.Start(m, "aleph_handle", nil)); status != Waiting { // dropped while it waits
 		t.Errorf("status %d", status)
 	}
 	s.Cancel()
@@ -245,10 +245,7 @@ func TestCallsWhileLoading(t *testing.T) {
 		if status := s.Open(m); status != Done {
 			t.Fatalf("status %d: %v", status, s.Fault())
 		}
-		status := s.Call("_start", false, nil)
-		for status == Yielded {
-			status = s.Resume()
-		}
+		status := finish(s, s.Call("_start", false, nil))
 		if status == Done && s.Memory()[4] != test.want || status != Done && s.Fault().Cause != OutOfBudget {
 			t.Errorf("status %d, errno %d: %v", status, s.Memory()[4], s.Fault())
 		}
