@@ -344,10 +344,15 @@ func FuzzDecode(f *testing.F) {
 	totals := Totals{Invocations: 1, MemoryTime: Uint128{2, 3}, StoreOps: 4}
 	f.Add(totals.encode())
 	f.Add([]byte{})
+	f.Add(append([]byte{1}, make([]byte, 80)...)) // the first format
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var totals Totals
-		if err := totals.decode(b); err == nil && !bytes.Equal(totals.encode(), b) {
-			t.Errorf("%x is read as %+v", b, totals)
+		var totals, again Totals
+		if totals.decode(b) != nil {
+			return
+		}
+		written := totals.encode()
+		if err := again.decode(written); err != nil || again != totals || b[0] == written[0] && !bytes.Equal(written, b) {
+			t.Errorf("%x is read as %+v, written as %x: %v", b, totals, written, err)
 		}
 	})
 }
