@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -87,15 +86,15 @@ func (l *lab) startPython(ctx context.Context, server string, pin bool, args ...
 	return p, p.readyOrStop(ctx)
 }
 
-// pythonCold measures the first request to a program after its node's restart, and what the first run in an instance takes: the
-// node's own records of requests that came at once tell those that had to make one.
+// pythonCold measures the first request to a program after its node's restart, and how much of that the run in a fresh instance
+// takes by the node's own records.
 func (l *lab) pythonCold(ctx context.Context) error {
 	n, paths, err := l.serve(ctx, false, helloPython, helloFlask)
 	if err != nil {
 		return err
 	}
 	defer func() { n.stop() }()
-	for i, call := range []struct {
+	for _, call := range []struct {
 		what, path, body, id string
 		restart, fresh       bound
 	}{
@@ -113,54 +112,38 @@ func (l *lab) pythonCold(ctx context.Context) error {
 				return err
 			}
 			first = append(first, milliseconds(time.Since(start)))
-			cold, err := n.coldRuns(ctx, call.id, call.path)
+			took, err := n.firstRun(ctx, call.id)
 			if err != nil {
 				return err
 			}
-			fresh = append(fresh, cold...)
+			fresh = append(fresh, took)
 		}
 		l.report.value("first request after a restart, "+call.what, "ms", median(first), call.restart, spread(first))
-		if len(fresh) == 0 {
-			return fmt.Errorf("%s: no request was the first in its instance (%d)", call.what, i)
-		}
 		l.report.value("first run in a fresh instance, "+call.what, "ms of CPU", median(fresh), call.fresh, spread(fresh))
 	}
 	return nil
 }
 
-// coldRuns sends requests at once and gives the CPU time in ms, making the instance included, of those that were the first in
-// theirs. The first of all, which also opens the program's files, does not count.
-func (n *node) coldRuns(ctx context.Context, id, path string) ([]float64, error) {
-	var wg sync.WaitGroup
-	for range 16 {
-		wg.Go(func() { get(n.addr, path) }) // what failed is not in the records
-	}
-	wg.Wait()
-	out, err := n.command(ctx, "program", "usage", id, "--json", "--records", "17").Output()
+// firstRun is the CPU time in ms, making the instance included, of the program's only run since the node's start.
+func (n *node) firstRun(ctx context.Context, id string) (float64, error) {
+	out, err := n.command(ctx, "program", "usage", id, "--json", "--records", "1").Output()
 	if err != nil {
-		return nil, fmt.Errorf("usage of %s: %w", id, err)
+		return 0, fmt.Errorf("usage of %s: %w", id, err)
 	}
 	var usage struct {
 		Records []struct {
-			Cold   bool    `json:"cold"`
-			Init   float64 `json:"init_ns"`
-			CPU    float64 `json:"cpu_ns"`
-			Status int     `json:"status"`
+			Cold bool    `json:"cold"`
+			Init float64 `json:"init_ns"`
+			CPU  float64 `json:"cpu_ns"`
 		} `json:"records"`
 	}
 	if err := json.Unmarshal(out, &usage); err != nil {
-		return nil, err
+		return 0, err
 	}
-	var times []float64
-	for i, r := range usage.Records {
-		if r.Status != 200 {
-			return nil, fmt.Errorf("%s answered %d", id, r.Status)
-		}
-		if r.Cold && i > 0 {
-			times = append(times, (r.Init+r.CPU)/1e6)
-		}
+	if len(usage.Records) != 1 || !usage.Records[0].Cold {
+		return 0, fmt.Errorf("%s: the record of its first run is not there: %s", id, out)
 	}
-	return times, nil
+	return (usage.Records[0].Init + usage.Records[0].CPU) / 1e6, nil
 }
 
 // pythonPrograms deploys Python programs, each with code of its own, and calls all of them in turn.
