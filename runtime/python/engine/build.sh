@@ -70,18 +70,22 @@ install_packages() {
 scratch_apt() {
   local a=$work/apt uri release
   if [ ! -f "$a/ready" ]; then
-    mkdir -p "$a"/{parts,lists/partial,cache/archives/partial}
+    mkdir -p "$a"/{parts,main,lists/partial,cache/archives/partial}
     apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sort -u | while read -r uri release; do
       case $release in bookworm | bookworm-security) ;; *) continue ;; esac
       printf 'Types: deb deb-src\nURIs: %s\nSuites: %s %s\nComponents: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n' \
         "$uri" "$release" "${release/bookworm/trixie}"
     done >"$a/parts/debian.sources"
+    sed '/^Types/,/^$/{H;/^$/!d;s/.*//;x;/security/d}' "$a/parts/debian.sources" >"$a/main/debian.sources"
     : >"$a/ready"
     scratch_apt get update -qq
   fi
-  "apt-$1" -q -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$a/parts" -o Dir::State::Lists="$a/lists" -o Dir::Cache="$a/cache" \
+  "apt-$1" -q -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$a/${archives-parts}" -o Dir::State::Lists="$a/lists" -o Dir::Cache="$a/cache" \
     -o APT::Sandbox::User=root "${@:2}"
 }
+
+# The security archive lists versions that it no longer has, and that the main one does.
+from_either() { scratch_apt "$@" >/dev/null || archives=main scratch_apt "$@" >/dev/null; }
 
 check() { # file, sha256
   echo "$2  $1" | sha256sum --quiet -c - >&2 || { echo "error: $1 is not the file with sha256 $2" >&2; exit 1; }
@@ -95,7 +99,7 @@ fetch_sources() {
     [ -d "$work/src/$name" ] && continue
     step "source of $name $version"
     local dsc=${name}_${version#*:}.dsc
-    [ -f "$dsc" ] || scratch_apt get source --download-only "$name=$version" >/dev/null ||
+    [ -f "$dsc" ] || from_either get source --download-only "$name=$version" ||
       { echo "error: the mirror has no source of $name $version: a newer one is to be pinned" >&2; exit 1; }
     check "$dsc" "$sum"
     mkdir -p "$work/src"
@@ -111,7 +115,7 @@ fetch_sources() {
     local deb
     [ -d "$work/deb/$name" ] && continue
     deb=$(compgen -G "${name}_${version//:/%3a}_*.deb") || {
-      scratch_apt get download "$name=$version" >/dev/null ||
+      from_either get download "$name=$version" ||
         { echo "error: the mirror has no package $name $version: a newer one is to be pinned" >&2; exit 1; }
       deb=$(compgen -G "${name}_${version//:/%3a}_*.deb")
     }
