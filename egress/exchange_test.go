@@ -72,7 +72,11 @@ func head(r *bufio.Reader) string {
 func TestBytes(t *testing.T) {
 	sent := make(chan string, 1)
 	url := raw(t, func(conn net.Conn, r *bufio.Reader) {
-		sent <- head(r)
+		text := head(r)
+		if req, err := http.ReadRequest(bufio.NewReader(io.MultiReader(strings.NewReader(text), r))); err == nil {
+			_, _ = io.Copy(io.Discard, req.Body) // all of it, or closing the connection would break the client's writing
+		}
+		sent <- text
 		fmt.Fprint(conn, "HTTP/1.1 299 Fine by me\r\nConnection: close\r\nKeep-Alive: x\r\nTrailer: y\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc")
 	})
 	host := strings.TrimPrefix(url, "http://")
