@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -177,10 +176,7 @@ func (a *API) follow(ctx *fasthttp.RequestCtx, p *programs.Program, n int) {
 		a.internal(ctx, err)
 		return
 	}
-	conn := ctx.Conn()
-	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = wrapped.NetConn()
-	}
+	conn := triggers.RawConn(ctx)
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer end()
 		encoder := json.NewEncoder(w)

@@ -371,7 +371,7 @@ func (inv *Invocation) memoryLimit() *Error {
 // End records the invocation and gives the instance back. The reply ends with it.
 func (inv *Invocation) End() {
 	d := inv.dispatcher
-	inv.finishBody()
+	inv.StopBody()
 	inv.finishOperations()
 	ended := time.Now()
 	r := &inv.record

@@ -180,8 +180,8 @@ func bodyPart(data []byte, end bool) []byte {
 	return b
 }
 
-// finishBody ends a read that is under way; the body's source may go away afterwards.
-func (inv *Invocation) finishBody() {
+// StopBody ends the reading of the event's body, a read that is under way, too; its source may go away afterwards.
+func (inv *Invocation) StopBody() {
 	b := inv.body
 	if b == nil {
 		return
@@ -242,10 +242,7 @@ func (inv *Invocation) Streams() bool { return inv.out != nil }
 func (inv *Invocation) Next() ([]byte, *Error) {
 	o := inv.out
 	for {
-		if o.current != 0 {
-			inv.instance.Complete(o.current, ok)
-			o.current = 0
-		}
+		inv.taken()
 		if len(o.writes) > 0 {
 			part := o.writes[0]
 			o.writes = o.writes[1:]
@@ -262,6 +259,14 @@ func (inv *Invocation) Next() ([]byte, *Error) {
 		if failed := inv.more(); failed != nil {
 			return nil, failed
 		}
+	}
+}
+
+// taken completes the write of the part that the trigger was given.
+func (inv *Invocation) taken() {
+	if o := inv.out; o.current != 0 {
+		inv.instance.Complete(o.current, ok)
+		o.current = 0
 	}
 }
 
@@ -289,7 +294,7 @@ func (inv *Invocation) Abort() {
 // Detach ends the invocation when the guest has returned: the client has its reply, but the guest may have more to do. What it
 // still writes is dropped. The caller and the body's source are not used any more.
 func (inv *Invocation) Detach() {
-	inv.finishBody()
+	inv.StopBody()
 	inv.caller = nil
 	if inv.wait != nil {
 		inv.wait.detach()
@@ -301,10 +306,7 @@ func (inv *Invocation) Detach() {
 	inv.dispatcher.work.Go(func() {
 		defer inv.End()
 		for o := inv.out; !o.over; {
-			if o.current != 0 {
-				inv.instance.Complete(o.current, ok)
-				o.current = 0
-			}
+			inv.taken()
 			for _, part := range o.writes {
 				inv.instance.Complete(part.ticket, ok)
 			}
@@ -323,6 +325,3 @@ func (inv *Invocation) Head() *abi.Response { return &inv.out.head }
 func (inv *Invocation) BodyEnded() bool {
 	return inv.body == nil || inv.body.reading == nil && inv.body.err == io.EOF
 }
-
-// StopBody ends the reading of the event's body.
-func (inv *Invocation) StopBody() { inv.finishBody() }

@@ -136,11 +136,11 @@ type body struct {
 }
 
 func newBody(ctx *fasthttp.RequestCtx, stream io.Reader, limit int) *body {
-	return &body{stream: stream, conn: rawConn(ctx), left: limit}
+	return &body{stream: stream, conn: RawConn(ctx), left: limit}
 }
 
-// rawConn is the connection whose deadlines any goroutine may set.
-func rawConn(ctx *fasthttp.RequestCtx) net.Conn {
+// RawConn is a request's connection without what the listener adds: its deadlines may be set by any goroutine.
+func RawConn(ctx *fasthttp.RequestCtx) net.Conn {
 	if c, ok := ctx.Conn().(interface{ NetConn() net.Conn }); ok {
 		return c.NetConn()
 	}
