@@ -47,6 +47,7 @@ var rules = map[string]rule{
 	"network/account":    {"", "a key and its signatures, for clients and nodes alike"},
 	"api":                {"abi host kv logs network network/account programs triggers/http usage", "it finds the handler of a request; what runs the programs lies behind the handlers"},
 	"node":               {"abi api egress host kv logs network network/account programs runtime/* triggers/* usage", "it puts the node's parts together; the command line is not one of them"},
+	"internal/nodetest":  {"internal/client network node", "it is a node and an account for tests of guests: what users have, and nothing behind it"},
 	"internal/client":    {"abi network network/account", "a client speaks HTTP to a node and shares only the contract with it"},
 	"internal/bundle":    {"", "what is uploaded is made of files; who uploads it, and to whom, is not its business"},
 	"internal/cli":       {"abi internal/bundle internal/client network network/account", "the commands are a client's; the node comes in as a command made by cmd/aleph"},

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/aleph-edge/aleph-edge/internal/nodetest"
 )
 
 // TestBuild: the committed guests are small, and where the toolchain is they are what it makes of their sources.
@@ -49,21 +51,21 @@ func TestBuild(t *testing.T) {
 }
 
 func TestExamples(t *testing.T) {
-	s := newSite(t)
+	s := nodetest.Start(t)
 	t.Run("hello", func(t *testing.T) {
-		hello := s.mustDeploy("../examples/hello.wasm", nil)
-		s.want(hello, 200, "Hello, World!\n")
-		s.want(hello+"/?name=Gr%C3%BC%C3%9F+dich", 200, "Hello, Grüß dich!\n")
-		s.want(s.mustDeploy("../examples/hello.wasm", map[string]string{"GREETING": "Salut"})+"?name=%41", 200, "Salut, A!\n")
+		hello := s.MustDeploy("../examples/hello.wasm", nil)
+		s.Want(hello, 200, "Hello, World!\n")
+		s.Want(hello+"/?name=Gr%C3%BC%C3%9F+dich", 200, "Hello, Grüß dich!\n")
+		s.Want(s.MustDeploy("../examples/hello.wasm", map[string]string{"GREETING": "Salut"})+"?name=%41", 200, "Salut, A!\n")
 	})
 	t.Run("counter", func(t *testing.T) {
-		counter := s.mustDeploy("../examples/counter.wasm", nil)
-		s.want(counter+"?list", 200, "[]\n")
-		s.want(counter+"/a", 200, `{"path":"/a","visits":1}`+"\n")
-		s.want(counter+"/a", 200, `{"path":"/a","visits":2}`+"\n")
-		s.want(counter+"/b", 200, `{"path":"/b","visits":1}`+"\n")
-		s.want(counter+"/?list", 200, `[{"path":"/a","visits":2},{"path":"/b","visits":1}]`+"\n")
-		if a := s.call(counter+"/"+strings.Repeat("k", 5000), nil); a.status != 500 {
+		counter := s.MustDeploy("../examples/counter.wasm", nil)
+		s.Want(counter+"?list", 200, "[]\n")
+		s.Want(counter+"/a", 200, `{"path":"/a","visits":1}`+"\n")
+		s.Want(counter+"/a", 200, `{"path":"/a","visits":2}`+"\n")
+		s.Want(counter+"/b", 200, `{"path":"/b","visits":1}`+"\n")
+		s.Want(counter+"/?list", 200, `[{"path":"/a","visits":2},{"path":"/b","visits":1}]`+"\n")
+		if a := s.Call(counter+"/"+strings.Repeat("k", 5000), nil); a.Status != 500 {
 			t.Errorf("a key that is too long: %+v", a)
 		}
 	})
@@ -81,8 +83,8 @@ func TestExamples(t *testing.T) {
 			fmt.Fprint(rw, r.URL.Path)
 		}))
 		defer outside.Close()
-		parallel := s.mustDeploy("../examples/parallel.wasm", nil)
-		s.want(parallel, 400, "give two parameters: url=…&url=…\n")
+		parallel := s.MustDeploy("../examples/parallel.wasm", nil)
+		s.Want(parallel, 400, "give two parameters: url=…&url=…\n")
 		query := "?" + url.Values{"url": {outside.URL + "/first", outside.URL + "/second"}}.Encode()
 		resp, err := http.Get(parallel + query)
 		if err != nil {
@@ -98,9 +100,9 @@ func TestExamples(t *testing.T) {
 		if rest, err := io.ReadAll(lines); err != nil || string(rest) != outside.URL+"/first: 418, 6 bytes\n" {
 			t.Errorf("%q, %v", rest, err)
 		}
-		a := s.call(parallel+"?"+url.Values{"url": {"http://10.0.0.1/", "ftp://a/"}}.Encode(), nil)
-		if lines := slices.Sorted(strings.Lines(a.body)); !slices.Equal(lines, []string{"ftp://a/: invalid_argument\n", "http://10.0.0.1/: forbidden\n"}) {
-			t.Errorf("what cannot be fetched: %q", a.body)
+		a := s.Call(parallel+"?"+url.Values{"url": {"http://10.0.0.1/", "ftp://a/"}}.Encode(), nil)
+		if lines := slices.Sorted(strings.Lines(a.Body)); !slices.Equal(lines, []string{"ftp://a/: invalid_argument\n", "http://10.0.0.1/: forbidden\n"}) {
+			t.Errorf("what cannot be fetched: %q", a.Body)
 		}
 	})
 }
@@ -121,41 +123,41 @@ func TestEverything(t *testing.T) {
 		_, _ = rw.Write(body)
 	}))
 	defer outside.Close()
-	s := newSite(t)
-	guest := s.mustDeploy("guest/everything.wasm", map[string]string{"V": "variable"})
+	s := nodetest.Start(t)
+	guest := s.MustDeploy("guest/everything.wasm", map[string]string{"V": "variable"})
 
-	if a := s.call(guest+"/a%20b?q=x+y%21&%22=&flag", strings.NewReader("x"), "X-A", "a header"); a.body !=
+	if a := s.Call(guest+"/a%20b?q=x+y%21&%22=&flag", strings.NewReader("x"), "X-A", "a header"); a.Body !=
 		`POST /a%20b /a b "q""x y!""\"""""flag""" a header none whole prepared, kept from setup, refused variable none` {
-		t.Errorf("the request is %q", a.body)
+		t.Errorf("the request is %q", a.Body)
 	}
-	s.want(guest+"/store", 200, `ok absent ; ok three ok json {"a":1}; ok no ok yes ok -2 not_a_counter said j=json [2]; k=| n=counter -2; | `+
+	s.Want(guest+"/store", 200, `ok absent ; ok three ok json {"a":1}; ok no ok yes ok -2 not_a_counter said j=json [2]; k=| n=counter -2; | `+
 		`ok w/1=bytes new; ok existed ok absent ; ok `)
-	s.want(guest+"/errors?"+url.Values{"slow": {outside.URL + "/slow"}}.Encode(), 200,
+	s.Want(guest+"/errors?"+url.Values{"slow": {outside.URL + "/slow"}}.Encode(), 200,
 		"forbidden invalid_argument timeout unknown_operation 256 too_many order ok ok random on least numbers ")
 
 	large := strings.Repeat("0123456789abcdef", 1<<16) // 1 MiB
-	if a := s.call(guest+"/proxy?url="+url.QueryEscape(outside.URL), io.MultiReader(strings.NewReader(large))); a.status != http.StatusAccepted || a.body != large ||
-		a.header.Get("X-Back") != "c back" || a.err != nil {
-		t.Errorf("handed on: %d, %d bytes, %v, %v", a.status, len(a.body), a.header, a.err)
+	if a := s.Call(guest+"/proxy?url="+url.QueryEscape(outside.URL), io.MultiReader(strings.NewReader(large))); a.Status != http.StatusAccepted || a.Body != large ||
+		a.Header.Get("X-Back") != "c back" || a.Err != nil {
+		t.Errorf("handed on: %d, %d bytes, %v, %v", a.Status, len(a.Body), a.Header, a.Err)
 	}
 	for _, size := range []int{0, 1, 60000, 70000, 300000} {
-		if a := s.call(guest+"/body", strings.NewReader(large[:size])); a.status != 200 || a.body != large[:size] {
-			t.Errorf("a body of %d bytes: %d, %d bytes", size, a.status, len(a.body))
+		if a := s.Call(guest+"/body", strings.NewReader(large[:size])); a.Status != 200 || a.Body != large[:size] {
+			t.Errorf("a body of %d bytes: %d, %d bytes", size, a.Status, len(a.Body))
 		}
 	}
-	if a := s.call(guest+"/body", strings.NewReader(large)); a.status != 413 || a.body != "value_too_large " {
-		t.Errorf("a body over the guest's limit: %d %q", a.status, a.body)
+	if a := s.Call(guest+"/body", strings.NewReader(large)); a.Status != 413 || a.Body != "value_too_large " {
+		t.Errorf("a body over the guest's limit: %d %q", a.Status, a.Body)
 	}
-	s.want(guest+"/memory", 200, strings.Repeat("0123456789", 100000))
+	s.Want(guest+"/memory", 200, strings.Repeat("0123456789", 100000))
 	for path, code := range map[string]string{"/fail": "exception", "/out-of-memory": "memory_limit"} {
-		if a := s.call(guest+path, nil); a.status != 500 || !strings.Contains(a.body, `"`+code+`"`) {
-			t.Errorf("%s: %d %s", path, a.status, a.body)
+		if a := s.Call(guest+path, nil); a.Status != 500 || !strings.Contains(a.Body, `"`+code+`"`) {
+			t.Errorf("%s: %d %s", path, a.Status, a.Body)
 		}
 	}
-	if a := s.call(guest+"/cut", nil); a.body != "some" || a.err == nil {
+	if a := s.Call(guest+"/cut", nil); a.Body != "some" || a.Err == nil {
 		t.Errorf("a reply that is cut off: %+v", a)
 	}
-	if _, err := s.deploy("guest/everything.wasm", map[string]string{"FAIL": "not today"}); !strings.Contains(refusal(err), "load_exception: not today") {
+	if _, err := s.Deploy("guest/everything.wasm", map[string]string{"FAIL": "not today"}); !strings.Contains(nodetest.Refusal(err), "load_exception: not today") {
 		t.Errorf("a failure in aleph_setup: %v", err)
 	}
 }

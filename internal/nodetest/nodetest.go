@@ -1,4 +1,5 @@
-package test
+// Package nodetest is a node in the process of a test, as its users see it: the tests of guests and SDKs deploy there and call.
+package nodetest
 
 import (
 	"context"
@@ -20,16 +21,16 @@ import (
 	"github.com/aleph-edge/aleph-edge/node"
 )
 
-// A site is a node in this process, and an account that deploys there.
-type site struct {
+// A Site is a node in this process, and an account that deploys there.
+type Site struct {
 	testing.TB
-	base string
-	key  *ecdsa.PrivateKey
-	api  *client.Client
+	Base string // http://host:port
+	Key  *ecdsa.PrivateKey
+	API  *client.Client
 }
 
-// newSite starts a node, which ends with the test. Programs may reach this machine.
-func newSite(t testing.TB) *site {
+// Start starts a node, which ends with the test. Programs may reach this machine.
+func Start(t testing.TB) *Site {
 	t.Helper()
 	// Languages' machine code is kept where the other tests keep theirs: a node makes it ready, whatever it runs.
 	cache := os.Getenv("ALEPH_CACHE")
@@ -44,7 +45,7 @@ func newSite(t testing.TB) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{TB: t, base: "http://" + n.Address().String()}
+	s := &Site{TB: t, Base: "http://" + n.Address().String()}
 	ctx, stop := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
 	go func() { stopped <- n.Serve(ctx) }()
@@ -55,13 +56,13 @@ func newSite(t testing.TB) *site {
 			t.Errorf("the node ended with %v", err)
 		}
 	})
-	if s.key, err = crypto.GenerateKey(); err != nil {
+	if s.Key, err = crypto.GenerateKey(); err != nil {
 		t.Fatal(err)
 	}
-	if s.api, err = client.New(s.base, s.key); err != nil {
+	if s.API, err = client.New(s.Base, s.Key); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.api.Close)
+	t.Cleanup(s.API.Close)
 	return s
 }
 
@@ -78,23 +79,23 @@ func messageTime() float64 {
 	}
 }
 
-// deploy deploys a module and gives its address.
-func (s *site) deploy(path string, variables map[string]string) (string, error) {
+// Deploy deploys the module in a file, which gets the variables, and gives its address.
+func (s *Site) Deploy(path string, variables map[string]string) (string, error) {
 	s.Helper()
 	code, err := os.ReadFile(path)
 	if err != nil {
 		s.Fatal(err)
 	}
-	address, file := network.Address(s.key), filepath.Base(path)
+	address, file := network.Address(s.Key), filepath.Base(path)
 	sign := func(kind network.Type, content any) *network.Message {
-		m, err := network.Sign(s.key, kind, content, network.Options{})
+		m, err := network.Sign(s.Key, kind, content, network.Options{})
 		if err != nil {
 			s.Fatal(err)
 		}
 		return m
 	}
 	store := sign(network.TypeStore, network.Store{Address: address, ItemType: network.ItemStorage, ItemHash: network.HashContent(string(code)), Time: messageTime()})
-	if err := s.api.Upload(s.Context(), store, file, code); err != nil {
+	if err := s.API.Upload(s.Context(), store, file, code); err != nil {
 		return "", err
 	}
 	program := sign(network.TypeProgram, network.Program{
@@ -103,29 +104,29 @@ func (s *site) deploy(path string, variables map[string]string) (string, error) 
 		Runtime: network.Runtime{Ref: "wasm", UseLatest: true}, Volumes: []json.RawMessage{}, Variables: variables,
 		Code: network.Code{Encoding: "plain", Entrypoint: file, Ref: store.ItemHash, UseLatest: true},
 	})
-	return s.base + "/api/v0/run/" + program.ItemHash, s.api.Publish(s.Context(), program)
+	return s.Base + "/api/v0/run/" + program.ItemHash, s.API.Publish(s.Context(), program)
 }
 
-// mustDeploy is deploy of what is taken.
-func (s *site) mustDeploy(path string, variables map[string]string) string {
+// MustDeploy is Deploy of what is taken.
+func (s *Site) MustDeploy(path string, variables map[string]string) string {
 	s.Helper()
-	url, err := s.deploy(path, variables)
+	url, err := s.Deploy(path, variables)
 	if err != nil {
 		s.Fatalf("%s: %v", path, err)
 	}
 	return url
 }
 
-// An answer is a whole answer; err is what ended its body early.
-type answer struct {
-	status int
-	header http.Header
-	body   string
-	err    error
+// An Answer is a whole answer; Err is what ended its body early.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   string
+	Err    error
 }
 
-// call sends a request; one with a body is a POST.
-func (s *site) call(url string, body io.Reader, header ...string) answer {
+// Call sends a request; one with a body is a POST. header has names and values in turn.
+func (s *Site) Call(url string, body io.Reader, header ...string) Answer {
 	s.Helper()
 	method := "GET"
 	if body != nil {
@@ -144,19 +145,19 @@ func (s *site) call(url string, body io.Reader, header ...string) answer {
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
-	return answer{resp.StatusCode, resp.Header, string(text), err}
+	return Answer{resp.StatusCode, resp.Header, string(text), err}
 }
 
-// want calls and checks the answer.
-func (s *site) want(url string, status int, body string) {
+// Want calls and checks the answer.
+func (s *Site) Want(url string, status int, body string) {
 	s.Helper()
-	if a := s.call(url, nil); a.status != status || a.body != body || a.err != nil {
-		s.Errorf("%s: got %d %q, %v\nwant %d %q", url, a.status, a.body, a.err, status, body)
+	if a := s.Call(url, nil); a.Status != status || a.Body != body || a.Err != nil {
+		s.Errorf("%s: got %d %q, %v\nwant %d %q", url, a.Status, a.Body, a.Err, status, body)
 	}
 }
 
-// refusal is the error with which a node refused a deploy.
-func refusal(err error) string {
+// Refusal is the error with which a node refused a deploy.
+func Refusal(err error) string {
 	var rejected *network.Rejection
 	var refused *client.Error
 	switch {
