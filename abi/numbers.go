@@ -52,6 +52,8 @@ const (
 	TagBodyFollows = 21
 	TagRoot        = 22
 	TagClient      = 23
+	TagEventID     = 24
+	TagDetail      = 25
 	TagVariable    = 32
 	TagFile        = 33
 	TagEntrypoint  = 34
