@@ -1,0 +1,40 @@
+package triggers
+
+import (
+	"strconv"
+	"strings"
+)
+
+// LoopHeader is CDN-Loop (RFC 8586): who has forwarded a request already. A node adds itself to every request that a guest makes, with
+// how many events have led to it, and reads it in every request that may make an event; a guest cannot take it away.
+const LoopHeader = "CDN-Loop"
+
+// loopID is this software's identifier in LoopHeader.
+const loopID = "aleph-edge"
+
+// Loop is the value of LoopHeader of a request that an event of that depth makes. before is what the guest gave.
+func Loop(before string, depth uint32) string {
+	own := loopID + "; depth=" + strconv.FormatUint(uint64(depth)+1, 10)
+	if before == "" {
+		return own
+	}
+	return before + ", " + own
+}
+
+// Depth is how many events have led to a request with that LoopHeader: 0 if nobody says so.
+func Depth(header string) uint32 {
+	depth := uint32(0)
+	for entry := range strings.SplitSeq(header, ",") {
+		id, parameters, _ := strings.Cut(entry, ";")
+		if strings.TrimSpace(id) != loopID {
+			continue
+		}
+		value, found := strings.CutPrefix(strings.TrimSpace(parameters), "depth=")
+		n, err := strconv.ParseUint(value, 10, 32)
+		if !found || err != nil {
+			n = 1 // it came through a node all the same
+		}
+		depth = max(depth, uint32(n))
+	}
+	return depth
+}
