@@ -8,6 +8,7 @@
 enum { /* tags */
   TAG_KIND = 1, TAG_REQUEST_ID, TAG_ATTEMPT, TAG_DEADLINE, TAG_PROGRAM, TAG_NODE, TAG_ACCOUNT, TAG_SEED, TAG_TIME,
   TAG_METHOD = 16, TAG_PATH, TAG_QUERY, TAG_HEADER, TAG_BODY, TAG_BODY_FOLLOWS, TAG_ROOT, TAG_CLIENT,
+  TAG_EVENT_ID, TAG_DETAIL,
   TAG_VARIABLE = 32,
   TAG_STATUS = 1, TAG_MESSAGE = 2,
   TAG_ERROR_CODE = 64, TAG_ERROR_MESSAGE, TAG_ERROR_STACK,
@@ -320,7 +321,7 @@ static bool count(aleph_bytes frame, uint32_t tag, size_t *n) {
 
 /* ---- The event ---- */
 
-static bool read_event_field(const aleph_field *f, aleph_request *r, aleph_pair *headers) {
+static bool read_event_field(const aleph_field *f, aleph_request *r, aleph_pair *headers, aleph_pair *details) {
   uint32_t flag;
   switch (f->tag) {
     case TAG_KIND: return aleph_field_u32(f, &r->kind);
@@ -346,32 +347,40 @@ static bool read_event_field(const aleph_field *f, aleph_request *r, aleph_pair 
       return true;
     case TAG_ROOT: r->root = f->value; return true;
     case TAG_CLIENT: r->client = f->value; return true;
+    case TAG_EVENT_ID: r->event_id = f->value; return true;
+    case TAG_DETAIL: return aleph_field_pair(f, &details[r->detail_count++]);
     default: return true;
   }
 }
 
+/* Room for n pairs. */
+static aleph_pair *pairs(size_t n) { return n ? (aleph_pair *)take(n * sizeof(aleph_pair)) : NULL; }
+
 bool aleph_read_event(aleph_bytes frame, aleph_request *request) {
-  size_t headers;
-  if (!count(frame, TAG_HEADER, &headers)) return false;
-  aleph_pair *list = headers ? (aleph_pair *)take(headers * sizeof *list) : NULL;
-  *request = (aleph_request){.headers = list};
+  size_t header_count, detail_count;
+  if (!count(frame, TAG_HEADER, &header_count) || !count(frame, TAG_DETAIL, &detail_count)) return false;
+  aleph_pair *headers = pairs(header_count), *details = pairs(detail_count);
+  *request = (aleph_request){.headers = headers, .details = details};
   aleph_bytes rest;
   aleph_field f;
   aleph_frame_open(frame, &rest);
   while (aleph_frame_next(&rest, &f)) {
-    if (!read_event_field(&f, request, list)) return false;
+    if (!read_event_field(&f, request, headers, details)) return false;
   }
+  if (!request->event_id.data) request->event_id = request->id;
   return true;
 }
 
-static aleph_bytes find(const aleph_pair *pairs, size_t n, const char *name) {
+static aleph_bytes find(const aleph_pair *list, size_t n, const char *name) {
   for (size_t i = 0; i < n; i++) {
-    if (aleph_equal(pairs[i].name, name)) return pairs[i].value;
+    if (aleph_equal(list[i].name, name)) return list[i].value;
   }
   return (aleph_bytes){0};
 }
 
 aleph_bytes aleph_header(const aleph_request *request, const char *name) { return find(request->headers, request->header_count, name); }
+
+aleph_bytes aleph_detail(const aleph_request *request, const char *name) { return find(request->details, request->detail_count, name); }
 
 static int digit(char c) {
   const char lower = (char)(c | 0x20);
@@ -857,7 +866,7 @@ aleph_ticket aleph_fetch_start(const aleph_fetch_request *request) {
 static bool read_answer(aleph_bytes frame, aleph_answer *answer) {
   size_t headers;
   if (!count(frame, TAG_HEADER, &headers)) return false;
-  aleph_pair *list = headers ? (aleph_pair *)take(headers * sizeof *list) : NULL;
+  aleph_pair *list = pairs(headers);
   *answer = (aleph_answer){.headers = list};
   aleph_bytes rest;
   aleph_field f;

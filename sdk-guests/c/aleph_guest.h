@@ -101,6 +101,7 @@ typedef struct {
   uint64_t time;         /* Unix nanoseconds at dispatch */
   uint8_t seed[16];      /* fresh random bytes, for generators */
   aleph_bytes id;        /* the request's, also in the log and in errors */
+  aleph_bytes event_id;  /* the same at every attempt at the event, and at no other event of the program */
   aleph_bytes program;   /* the program's item hash */
   aleph_bytes node;      /* the node's id */
   aleph_bytes account;   /* the owner's address */
@@ -113,10 +114,16 @@ typedef struct {
   bool body_follows;     /* only with ALEPH_BODIES_FOLLOW */
   const aleph_pair *headers; /* names in lower case */
   size_t header_count;
+  const aleph_pair *details; /* what else is known of the event; see aleph_detail */
+  size_t detail_count;
 } aleph_request;
 
 /* The first header of that name (lower case); no bytes if there is none. */
 aleph_bytes aleph_header(const aleph_request *request, const char *name);
+
+/* What is known of an event that is not of HTTP: "trigger", "scheduled_at", "topic" and so on, as JSON: a text is in its
+ * quotes. No bytes if there is no such detail. */
+aleph_bytes aleph_detail(const aleph_request *request, const char *name);
 
 /* The path with %XX decoded. */
 aleph_bytes aleph_path(const aleph_request *request);

@@ -50,7 +50,7 @@ static void request_of(const aleph_request *r) {
   say(" ");
   say_bytes(aleph_header(r, "x-a"));
   say(aleph_header(r, "x-none").data ? " some " : " none ");
-  say(r->root.len && r->client.len && r->id.len && r->deadline > r->time && aleph_now() >= r->time && r->attempt == 1 ? "whole " : "missing ");
+  say(r->root.len && r->client.len && r->id.len && r->deadline > r->time && aleph_now() >= r->time && r->attempt == 1 && r->event_id.len && !aleph_detail(r, "trigger").data ? "whole " : "missing ");
   say(prepared);
   say(", ");
   say(kept);

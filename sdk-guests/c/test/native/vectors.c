@@ -112,7 +112,8 @@ static void read_as_event(aleph_bytes frame) {
   printf("%u %u %llu %llu %d %zu", r.kind, r.attempt, (unsigned long long)r.deadline, (unsigned long long)r.time, r.body_follows, r.header_count);
   const aleph_bytes texts[] = {r.id, r.program, r.node, r.account, r.method, r.path, r.root, r.query, r.client, r.body,
                                aleph_path(&r), aleph_param(&r, "name"), aleph_param(&r, "q"), aleph_param(&r, "n"),
-                               aleph_header(&r, "accept"), aleph_header(&r, "x-none")};
+                               aleph_header(&r, "accept"), aleph_header(&r, "x-none"),
+                               r.event_id, aleph_detail(&r, "scheduled_at")};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) print_hex(" ", texts[i]);
 }
 
