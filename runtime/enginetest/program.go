@@ -35,6 +35,8 @@ type Program struct {
 			Body                *string
 			BodyBase64          []byte
 			Chunks              []string // a body that follows the event
+			ID                  string   // the event's, if it is not the request's
+			Details             [][2]string
 		}
 		Want want
 		Log  *[][2]string // level and text; a level that ends in ~ wants a beginning of the text
@@ -137,6 +139,12 @@ func (l *Lab) program(t *testing.T, p *Program, store kv.Store, seen map[string]
 			e = abi.Bytes(e, abi.TagQuery, c.Event.Query)
 			e = abi.Bytes(e, abi.TagRoot, c.Event.Root)
 			e = abi.Bytes(e, abi.TagClient, c.Event.Client)
+			if c.Event.ID != "" {
+				e = abi.Bytes(e, abi.TagEventID, c.Event.ID)
+			}
+			for _, d := range c.Event.Details {
+				e = abi.Pair(e, abi.TagDetail, d[0], d[1])
+			}
 			for _, h := range c.Event.Headers {
 				e = abi.Pair(e, abi.TagHeader, h[0], h[1])
 			}

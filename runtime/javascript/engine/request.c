@@ -9,14 +9,15 @@ typedef struct Event {
     uint32_t len;
     uint64_t time;           /* Unix nanoseconds */
     uint64_t seed;
-    Field request_id, program, node, account, method, path, query, body, content_type;
+    Field request_id, id, program, node, account, method, path, query, body, content_type;
+    uint32_t kind, attempt;
     uint32_t headers;        /* how many */
-    JSValue raw_body;
+    JSValue raw_body, parsed, described; /* req.rawBody and context.event once they are made; what a kind's payload is */
 } Event;
 
 static Event event;
 static JSShape *request_shape, *context_shape;
-static JSValue raw_body_getter, raw_body_setter, aleph_object;
+static JSValue raw_body_getter, raw_body_setter, event_getter, event_setter, aleph_object;
 
 static JSValue new_string(JSContext *ctx, const Field *f)
 {
@@ -43,7 +44,7 @@ static int event_read(uint32_t len)
     if (!frame)
         return -1;
     memset(&event, 0, sizeof(event));
-    event.raw_body = JS_UNDEFINED;
+    event.raw_body = event.parsed = event.described = JS_UNDEFINED;
     event.frame = frame;
     event.len = aleph_event_read(frame, 0, len);
     FrameReader r;
@@ -52,7 +53,10 @@ static int event_read(uint32_t len)
         return 0;
     while (frame_next(&r, &f)) {
         switch (f.tag) {
+        case TAG_KIND: event.kind = field_u32(&f); break;
         case TAG_REQUEST_ID: event.request_id = f; break;
+        case TAG_ATTEMPT: event.attempt = field_u32(&f); break;
+        case TAG_EVENT_ID: event.id = f; break;
         case TAG_PROGRAM: event.program = f; break;
         case TAG_NODE: event.node = f; break;
         case TAG_ACCOUNT: event.account = f; break;
@@ -239,7 +243,7 @@ static JSValue request_body(JSContext *ctx)
         JSValue value = JS_ParseJSON(ctx, (char *)at, event.body.len, "request body");
         at[event.body.len] = after;
         if (!JS_IsException(value))
-            return value;
+            return JS_DupValue(ctx, event.parsed = value);
         JS_FreeValue(ctx, JS_GetException(ctx));
     }
     if (is_binary_type(&event.content_type) || !is_utf8(at, event.body.len))
@@ -277,26 +281,76 @@ static JSValue new_request(JSContext *ctx)
     return JS_NewObjectFromShape(ctx, js_dup_shape(request_shape), JS_CLASS_OBJECT, props);
 }
 
+/* What the event is about: its details, and the payload of the kinds that have one in JSON. */
+static int describe(JSContext *ctx, JSValueConst object, const char *kind)
+{
+    FrameReader r;
+    Field f, name, value;
+    frame_open(&r, event.frame, event.len);
+    while (frame_next(&r, &f)) {
+        if (f.tag != TAG_DETAIL || !field_pair(&f, &name, &value))
+            continue;
+        char *text = js_strndup(ctx, (const char *)value.at, value.len);
+        JSValue detail = text ? JS_ParseJSON(ctx, text, value.len, "event") : JS_EXCEPTION;
+        js_free(ctx, text);
+        JSAtom atom = JS_IsException(detail) ? JS_ATOM_NULL : new_atom(ctx, name.at, name.len);
+        if (atom == JS_ATOM_NULL || JS_DefinePropertyValue(ctx, object, atom, detail, JS_PROP_C_W_E) < 0)
+            return -1;
+        JS_FreeAtom(ctx, atom);
+    }
+    if (event.kind == KIND_EVENT_HTTP || event.kind == KIND_EVENT_SCHEDULE || event.kind == KIND_EVENT_TOPIC)
+        return 0;
+    return JS_DefinePropertyValueStr(ctx, object, kind, JS_IsUndefined(event.parsed) ? JS_NULL : JS_DupValue(ctx, event.parsed), JS_PROP_C_W_E);
+}
+
+/* context.event is made when it is looked at, which a handler of requests seldom does. */
+static JSValue event_get(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    static const char *const kinds[] = {"http", "schedule", "message", "topic", "log", "block", "transfer"};
+    if (!JS_IsUndefined(event.described))
+        return JS_DupValue(ctx, event.described);
+    JSValue object = JS_NewObject(ctx);
+    if (JS_IsException(object))
+        return object;
+    const char *kind = event.kind < 7 ? kinds[event.kind] : "unknown";
+    if (JS_DefinePropertyValueStr(ctx, object, "id", new_string(ctx, event.id.at ? &event.id : &event.request_id), JS_PROP_C_W_E) < 0 ||
+        JS_DefinePropertyValueStr(ctx, object, "kind", JS_NewString(ctx, kind), JS_PROP_C_W_E) < 0 ||
+        JS_DefinePropertyValueStr(ctx, object, "attempt", JS_NewUint32(ctx, event.attempt), JS_PROP_C_W_E) < 0 || describe(ctx, object, kind) < 0) {
+        JS_FreeValue(ctx, object);
+        return JS_EXCEPTION;
+    }
+    return JS_DupValue(ctx, event.described = object);
+}
+
+static JSValue event_set(JSContext *ctx, JSValueConst this, int argc, JSValueConst *argv)
+{
+    event.described = JS_DupValue(ctx, argv[0]);
+    return JS_UNDEFINED;
+}
+
 static JSValue new_context(JSContext *ctx)
 {
-    JSProperty props[5] = {0};
+    JSProperty props[6] = {0};
     props[0].u.value = new_string(ctx, &event.program);
     props[1].u.value = new_string(ctx, &event.node);
     props[2].u.value = new_string(ctx, &event.account);
     props[3].u.value = new_string(ctx, &event.request_id);
     props[4].u.value = JS_DupValue(ctx, aleph_object);
+    props[5].u.getset.getter = JS_VALUE_GET_OBJ(JS_DupValue(ctx, event_getter));
+    props[5].u.getset.setter = JS_VALUE_GET_OBJ(JS_DupValue(ctx, event_setter));
     for (int i = 0; i < 4; i++)
         if (JS_IsException(props[i].u.value))
             return JS_EXCEPTION;
     return JS_NewObjectFromShape(ctx, js_dup_shape(context_shape), JS_CLASS_OBJECT, props);
 }
 
-static JSShape *new_shape(JSContext *ctx, const char *const *names, int count, int accessor)
+/* The shape of objects with those properties; the last has an accessor, with the given flags. */
+static JSShape *new_shape(JSContext *ctx, const char *const *names, int count, int flags)
 {
     JSShapeProperty props[8] = {0};
     for (int i = 0; i < count; i++) {
         props[i].atom = JS_NewAtom(ctx, names[i]);
-        props[i].flags = i == accessor ? JS_PROP_CONFIGURABLE | JS_PROP_GETSET : JS_PROP_C_W_E;
+        props[i].flags = i == count - 1 ? JS_PROP_CONFIGURABLE | JS_PROP_GETSET | flags : JS_PROP_C_W_E;
     }
     return js_new_shape_with2(ctx, JS_VALUE_GET_OBJ(ctx->class_proto[JS_CLASS_OBJECT]), count, props);
 }
@@ -304,10 +358,12 @@ static JSShape *new_shape(JSContext *ctx, const char *const *names, int count, i
 static void request_init(JSContext *ctx)
 {
     static const char *const request_names[] = {"method", "path", "query", "headers", "body", "rawBody"};
-    static const char *const context_names[] = {"functionId", "nodeId", "account", "requestId", "aleph"};
-    request_shape = new_shape(ctx, request_names, 6, 5);
-    context_shape = new_shape(ctx, context_names, 5, -1);
+    static const char *const context_names[] = {"functionId", "nodeId", "account", "requestId", "aleph", "event"};
+    request_shape = new_shape(ctx, request_names, 6, 0);
+    context_shape = new_shape(ctx, context_names, 6, JS_PROP_ENUMERABLE);
     raw_body_getter = JS_NewCFunction(ctx, raw_body_get, "get rawBody", 0);
     raw_body_setter = JS_NewCFunction(ctx, raw_body_set, "set rawBody", 1);
-    event.raw_body = JS_UNDEFINED;
+    event_getter = JS_NewCFunction(ctx, event_get, "get event", 0);
+    event_setter = JS_NewCFunction(ctx, event_set, "set event", 1);
+    event.raw_body = event.parsed = event.described = JS_UNDEFINED;
 }

@@ -15,7 +15,7 @@ typedef struct {
     uint32_t len;
 } Event;
 
-enum kind { TEXT, BYTES, U32, U64, FLAG, HEADERS };
+enum kind { TEXT, BYTES, U32, U64, FLAG, HEADERS, DETAILS };
 
 static struct key {
     const char *name;
@@ -27,7 +27,7 @@ static struct key {
     {"program", TAG_PROGRAM, TEXT}, {"node", TAG_NODE, TEXT}, {"account", TAG_ACCOUNT, TEXT}, {"seed", TAG_SEED, BYTES},
     {"time", TAG_TIME, U64}, {"method", TAG_METHOD, TEXT}, {"path", TAG_PATH, TEXT}, {"query", TAG_QUERY, TEXT},
     {"headers", TAG_HEADER, HEADERS}, {"body", TAG_BODY, BYTES}, {"body_follows", TAG_BODY_FOLLOWS, FLAG}, {"root", TAG_ROOT, TEXT},
-    {"client", TAG_CLIENT, TEXT},
+    {"client", TAG_CLIENT, TEXT}, {"event_id", TAG_EVENT_ID, TEXT}, {"details", TAG_DETAIL, DETAILS},
 };
 
 static PyObject *method_name, *path_name, *query_name, *headers_name, *body_name;
@@ -50,8 +50,8 @@ static bool find(const Event *e, uint32_t tag, Field *found)
 static PyObject *text(const Field *f) { return PyUnicode_DecodeUTF8(f->at, f->len, "replace"); }
 static PyObject *latin1(const Field *f) { return PyUnicode_DecodeLatin1(f->at, f->len, NULL); }
 
-/* The headers as a list of (name, value). */
-static PyObject *header_list(const Event *e)
+/* The pairs of a tag as a list of (name, value). */
+static PyObject *pair_list(const Event *e, uint32_t tag, PyObject *(*decode)(const Field *))
 {
     FrameReader r;
     Field f, name, value;
@@ -59,9 +59,9 @@ static PyObject *header_list(const Event *e)
     if (!list || !frame_open(&r, e->frame, e->len))
         return list;
     while (frame_next(&r, &f)) {
-        if (f.tag != TAG_HEADER || !field_pair(&f, &name, &value))
+        if (f.tag != tag || !field_pair(&f, &name, &value))
             continue;
-        PyObject *n = latin1(&name), *v = latin1(&value), *pair = n && v ? PyTuple_Pack(2, n, v) : NULL;
+        PyObject *n = decode(&name), *v = decode(&value), *pair = n && v ? PyTuple_Pack(2, n, v) : NULL;
         int failed = pair ? PyList_Append(list, pair) : -1;
         Py_XDECREF(n);
         Py_XDECREF(v);
@@ -78,7 +78,9 @@ static PyObject *value_of(const Event *e, const struct key *k)
 {
     Field f = {0};
     if (k->kind == HEADERS)
-        return header_list(e);
+        return pair_list(e, TAG_HEADER, latin1);
+    if (k->kind == DETAILS)
+        return pair_list(e, TAG_DETAIL, text);
     bool found = find(e, k->tag, &f);
     switch (k->kind) {
     case U32: return PyLong_FromUnsignedLong(field_u32(&f));

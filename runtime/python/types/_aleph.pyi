@@ -23,6 +23,8 @@ class Event(TypedDict):
     body_follows: bool
     root: str
     client: str  # host:port
+    event_id: str  # empty: the request id
+    details: list[tuple[str, str]]  # values are JSON
 
 Text: TypeAlias = str | bytes | bytearray | memoryview
 Number: TypeAlias = tuple[Literal["u32", "u64", "i64"], int]

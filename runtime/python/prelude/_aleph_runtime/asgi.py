@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
@@ -93,7 +92,7 @@ def scope(event: Event, state: dict[str, Any]) -> Message:
         "path": unquote_to_bytes(raw).decode("utf-8", "replace") if "%" in path else path, "raw_path": raw,
         "query_string": event["query"].encode("latin-1", "replace"), "root_path": event["root"], "headers": headers,
         "client": (client.strip("[]"), int(client_port)) if client else None, "server": (host.strip("[]"), port) if host else None,
-        "state": state.copy(), "extensions": {},
+        "state": state.copy(), "extensions": {} if event["kind"] == 0 else {"aleph": {"event": request.describe(event)}},
     }
 
 
@@ -176,14 +175,10 @@ def call(app: App, event: Event, loop: Loop, state: dict[str, Any]) -> None:
         stream.close()
 
 
-def call_event(app: App, event: Event, loop: Loop) -> None:
-    """Gives the application an event that is no request, as the network's runtime does. Answers with what it sends back."""
-    body = event["body"] or b""
-    try:
-        message = json.loads(body) if body else None
-    except ValueError:
-        message = body
-    kind = "aleph.message" if event["kind"] == 2 else f"aleph.{request.KINDS.get(event['kind'], 'event')}"
+def call_message(app: App, event: Event, loop: Loop) -> None:
+    """Gives the application one of the network's messages, as the network's runtime does. Answers with what it sends back."""
+    kind, about = "aleph.message", request.describe(event)
+    message = about["message"]
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -193,7 +188,8 @@ def call_event(app: App, event: Event, loop: Loop) -> None:
         sent.append(answer)
 
     async def run() -> None:
-        result = await app({"type": kind, "asgi": dict(_VERSION), "body": message}, receive, send)
+        scope = {"type": kind, "asgi": dict(_VERSION), "body": message, "extensions": {"aleph": {"event": about}}}
+        result = await app(scope, receive, send)
         if hasattr(result, "__await__"):  # as the SDK's AlephApp does
             await result
 

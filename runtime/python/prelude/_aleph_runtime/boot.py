@@ -150,10 +150,10 @@ def _async(handler: Any, arguments: int | str, _: object) -> Handle:
 
 def _asgi(app: asgi.App, _: object, state: dict[str, Any]) -> Handle:
     def handle(event: Event) -> None:
-        if event["kind"] == 0:
-            asgi.call(app, event, _loop, state)
+        if event["kind"] == request.MESSAGE_KIND:
+            asgi.call_message(app, event, _loop)
         else:
-            asgi.call_event(app, event, _loop)
+            asgi.call(app, event, _loop, state)
     return handle
 
 

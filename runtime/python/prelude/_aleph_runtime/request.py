@@ -15,7 +15,9 @@ from .store import Store
 if TYPE_CHECKING:
     from _aleph import Event
 
+MESSAGE_KIND = 2
 KINDS = {0: "http", 1: "schedule", 2: "message", 3: "topic", 4: "log", 5: "block", 6: "transfer"}
+_PAYLOADS = ("message", "log", "block", "transfer")  # the kinds whose payload is JSON
 _BINARY = ("application/octet-stream", "image/", "audio/", "video/", "font/")
 _parse = json.JSONDecoder().decode
 
@@ -169,9 +171,21 @@ aleph = Aleph(store=Store())
 
 def context(event: Event) -> Context:
     """The context of an event. deadline and event.time are Unix seconds."""
-    number, attempt, time = event["kind"], event["attempt"], event["time"] / 1e9
     return Context(
         function_id=event["program"], node_id=event["node"], account=event["account"], request_id=event["request_id"],
         deadline=event["deadline"] / 1e9,
-        event={"id": event["request_id"], "kind": KINDS.get(number, "http"), "attempt": attempt, "time": time},
-        aleph=aleph)
+        event=describe(event), aleph=aleph)
+
+
+def describe(event: Event) -> dict[str, Any]:
+    """What an event is about: context.event."""
+    kind = KINDS.get(event["kind"], "unknown")
+    about: dict[str, Any] = {"id": event["event_id"] or event["request_id"], "kind": kind, "attempt": event["attempt"]}
+    about["time"] = event["time"] / 1e9
+    if kind == "http":
+        return about
+    for name, value in event["details"]:
+        about[name] = _parse(value)
+    if kind in _PAYLOADS:
+        about[kind] = _parse((event["body"] or b"null").decode())
+    return about

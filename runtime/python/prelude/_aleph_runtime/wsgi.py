@@ -60,6 +60,8 @@ def environ(event: Event) -> dict[str, Any]:
     if not colon or not port.isdecimal():
         host, port = result.get("HTTP_HOST", "localhost"), "443" if result["wsgi.url_scheme"] == "https" else "80"
     result["SERVER_NAME"], result["SERVER_PORT"] = host, port
+    if event["kind"] != 0:
+        result["aleph.event"] = request.describe(event)
     if event["body_follows"]:
         result["wsgi.input"] = io.BufferedReader(_Body(), 1 << 16)
     else:

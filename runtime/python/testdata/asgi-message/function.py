@@ -5,4 +5,11 @@ async def app(scope, receive, send):
         await send({'type': 'aleph.message', 'body': {'seen': message['body']['sender']}})
     elif scope['type'] == 'http':
         await send({'type': 'http.response.start', 'status': 200, 'headers': []})
-        await send({'type': 'http.response.body', 'body': b'http'})
+        await send({'type': 'http.response.body', 'body': b'http' + about(scope)})
+
+
+def about(scope):
+    if not scope['extensions']:
+        return b''
+    event = scope['extensions']['aleph']['event']
+    return f" {event['id']} {event['trigger']}".encode()
