@@ -22,6 +22,9 @@ type HandlerOptions struct {
 	// MaxFile bounds an uploaded file with its form in bytes. The default value is 32 MiB.
 	MaxFile int
 
+	// Depth says how many events have led to a request with that header. The default value says none.
+	Depth func(header *fasthttp.RequestHeader) uint32
+
 	// WriteError answers a request that failed. The default value writes {"error":{"code","message","hint"}}.
 	WriteError func(ctx *fasthttp.RequestCtx, rejection *Rejection)
 }
@@ -40,6 +43,9 @@ func NewHandler(node *Node, options HandlerOptions) *Handler {
 	}
 	if options.MaxFile == 0 {
 		options.MaxFile = 32 << 20
+	}
+	if options.Depth == nil {
+		options.Depth = func(*fasthttp.RequestHeader) uint32 { return 0 }
 	}
 	if options.WriteError == nil {
 		options.WriteError = writeError
@@ -70,7 +76,7 @@ func (h *Handler) PostMessage(ctx *fasthttp.RequestCtx) {
 		h.fail(ctx, err)
 		return
 	}
-	status, err := h.node.Accept(context.Background(), message)
+	status, err := h.node.AcceptAt(context.Background(), message, h.options.Depth(&ctx.Request.Header))
 	answer := publication{MessageStatus: status}
 	answer.PublicationStatus.Status, answer.PublicationStatus.Failed = "success", []string{}
 	switch status {
@@ -165,7 +171,7 @@ func (h *Handler) AddFile(ctx *fasthttp.RequestCtx) {
 		h.fail(ctx, err)
 		return
 	}
-	status, err := h.node.acceptUpload(context.Background(), u)
+	status, err := h.node.acceptUpload(context.Background(), u, h.options.Depth(&ctx.Request.Header))
 	if err != nil {
 		h.fail(ctx, err)
 		return

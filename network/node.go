@@ -77,6 +77,8 @@ type Node struct {
 	options NodeOptions
 	locks   keyLocks
 	queued  map[Status]*atomic.Int64 // pending and rejected messages kept
+	order   sync.RWMutex             // of transactions that append to the log; held alone by those that do not share the writer
+	logged  chan struct{}            // there are new entries in the log
 
 	life context.Context // ends when the node closes
 	end  context.CancelFunc
@@ -89,7 +91,7 @@ func Open(db *kv.DB, dataFolder string, options NodeOptions) (*Node, error) {
 	if options.Programs == nil {
 		return nil, errors.New("open network: no program handler")
 	}
-	n := &Node{db: db, options: options.withDefaults(), queued: make(map[Status]*atomic.Int64)}
+	n := &Node{db: db, options: options.withDefaults(), queued: make(map[Status]*atomic.Int64), logged: make(chan struct{}, 1)}
 	var err error
 	n.blobs, err = openBlobs(filepath.Join(dataFolder, "blobs"), n.options.MaxLoose, n.isFileNeeded)
 	if err != nil {
@@ -145,6 +147,11 @@ func (n *Node) Lookup(hash string) (record *Record, found bool, err error) {
 // same time, changes nothing; a rejected one is tried again. The error is a *Rejection exactly if the status is
 // StatusRejected; with any other error nothing is recorded and the message may be posted again.
 func (n *Node) Accept(ctx context.Context, message *Message) (Status, error) {
+	return n.AcceptAt(ctx, message, 0)
+}
+
+// AcceptAt is Accept for a message that so many events have led to.
+func (n *Node) AcceptAt(ctx context.Context, message *Message, depth uint32) (Status, error) {
 	if err := message.checkEnvelope(n.options.Now()); err != nil {
 		return StatusRejected, err
 	}
@@ -170,7 +177,7 @@ func (n *Node) Accept(ctx context.Context, message *Message) (Status, error) {
 			return StatusRejected, reject(CodeForgotten, "item_hash", "the message was forgotten by %s", strings.Join(before.ForgottenBy, ", "))
 		}
 	}
-	return n.process(ctx, &Record{Message: message, Received: received}, before)
+	return n.process(ctx, &Record{Message: message, Received: received, Depth: depth}, before)
 }
 
 // process plans a message and records the outcome. before is its record until now, nil if there is none. The message is
@@ -218,9 +225,21 @@ func (n *Node) process(ctx context.Context, r *Record, before *Record) (Status, 
 
 // record writes the outcome of a plan in one transaction.
 func (n *Node) record(r, before *Record, p *plan) error {
-	err := n.db.Update(func(tx *kv.Txn) error {
+	update := n.db.GroupUpdate
+	if p.isLarge() {
+		update = n.db.Update
+		n.order.Lock()
+		defer n.order.Unlock()
+	} else {
+		n.order.RLock()
+		defer n.order.RUnlock()
+	}
+	err := update(func(tx *kv.Txn) error {
 		if r.Status == StatusProcessed {
 			if err := p.commit(tx); err != nil {
+				return err
+			}
+			if err := appendLog(tx, r); err != nil {
 				return err
 			}
 		}
@@ -228,6 +247,12 @@ func (n *Node) record(r, before *Record, p *plan) error {
 	})
 	if err != nil {
 		return fmt.Errorf("record message: %w", err)
+	}
+	if r.Status == StatusProcessed {
+		select {
+		case n.logged <- struct{}{}:
+		default:
+		}
 	}
 	p.done = true
 	if before != nil && n.queued[before.Status] != nil {
@@ -289,7 +314,7 @@ func (n *Node) retryOne(hash string) error {
 	if err != nil || !found || before.Status != StatusPending {
 		return err
 	}
-	status, err := n.process(n.life, &Record{Message: before.Message, Received: before.Received}, before)
+	status, err := n.process(n.life, &Record{Message: before.Message, Received: before.Received, Depth: before.Depth}, before)
 	if status == StatusRejected || n.life.Err() != nil {
 		return nil // the sender finds the reason by the item hash
 	}

@@ -54,6 +54,9 @@ func (p *plan) commit(tx *kv.Txn) error {
 	return nil
 }
 
+// isLarge says whether the transaction may read or write much, so that others should not wait for it in the database's writer.
+func (p *plan) isLarge() bool { return len(p.changes) > 0 || p.record.Message.Type == TypeForget }
+
 // close ends the changes of programs, gives up files that are not needed, and the locks.
 func (p *plan) close() {
 	inForce := p.done && p.record.Status == StatusProcessed

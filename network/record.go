@@ -27,6 +27,7 @@ type Record struct {
 	Received    time.Time  `json:"received"` // when it came first
 	Rejection   *Rejection `json:"rejection,omitempty"`
 	ForgottenBy []string   `json:"forgotten_by,omitempty"` // item hashes of FORGET messages
+	Depth       uint32     `json:"depth,omitempty"`        // how many events have led to it; 0 from outside
 
 	Waits []string `json:"waits,omitempty"` // what a pending message waits for: see waitsForFile
 	Files []string `json:"files,omitempty"` // hashes of files that the message keeps from being removed
@@ -44,6 +45,8 @@ type Record struct {
 //	program/<id>                         a programState
 //	element/<owner>/<key>/<item hash>    an AGGREGATE message's part of an aggregate
 //	aggregate/<owner>/<key>              an aggregateState
+//	log/<sequence>                       processed messages in the order in which they were: see appendLog
+//	sequence, trimmed                    the log's last sequence, and the last that was deleted
 //	nonce/<nonce>                        of a signed request, while its time is within the window
 const keyRoot = "network/"
 

@@ -127,12 +127,12 @@ func (n *Node) mayUpload(u *upload) error {
 }
 
 // acceptUpload stores a file and accepts its message. The file stays if the message needs it.
-func (n *Node) acceptUpload(ctx context.Context, u *upload) (Status, error) {
+func (n *Node) acceptUpload(ctx context.Context, u *upload, depth uint32) (Status, error) {
 	hash, err := n.blobs.put(u.file, true)
 	if err != nil {
 		return "", err
 	}
-	status, err := n.Accept(ctx, u.message)
+	status, err := n.AcceptAt(ctx, u.message, depth)
 	unlock := n.locks.lock(lockFile, hash)
 	n.settleFiles([]string{hash}, (*Blobs).release)
 	unlock()
