@@ -34,6 +34,7 @@ var (
 	ErrNoCapacity        = &Error{"no_capacity", 503, "no instance is free", "try again after the seconds in Retry-After"}
 	ErrUnavailable       = &Error{"unavailable", 503, "the node is shutting down or not ready", "try again"}
 	ErrNodeMemory        = &Error{"node_memory", 503, "the node's memory for programs is in use", "try again after the seconds in Retry-After"}
+	ErrLoopDetected      = &Error{"loop_detected", 508, "too many programs have called one another, or themselves, to come to this", "look at what the program requests, and at what it is run by"}
 	ErrTimeout           = &Error{"timeout", 504, "the program did not answer in time", "deploy it with a larger --timeout (60 s at most), or make it answer sooner"}
 	ErrClientGone        = &Error{"client_gone", 499, "the client closed the connection before the answer", ""}
 	ErrSyntax            = &Error{"syntax_error", 422, "the program's code cannot be read", ""}

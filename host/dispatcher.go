@@ -134,6 +134,9 @@ type Invocation struct {
 	logged   int // bytes
 	dropped  int // log entries
 
+	depth uint32   // how many events have led to this one
+	store kv.Store // instead of the program's; nil: that
+
 	body *body        // the event's, if it follows
 	out  *replyStream // the reply's, if it is streamed
 
@@ -160,6 +163,7 @@ func (d *Dispatcher) Begin(ctx context.Context, p *programs.Program, kind uint32
 	inv.record = usage.Record{Attempt: attempt}
 	inv.record.Trigger.Type = abi.KindName(kind)
 	inv.logged, inv.dropped = 0, 0
+	inv.depth, inv.store = 0, nil
 	fill(inv.record.Invocation[:])
 	hex.Encode(inv.ID[:], inv.record.Invocation[:])
 

@@ -129,6 +129,7 @@ func readFetch(frame []byte) (fetchRequest, error) {
 func (inv *Invocation) fetch(op wasm.Operation, q fetchRequest) *egress.Error {
 	fs, program := inv.fetches, inv.attached.egress
 	q.Traffic = &fs.traffic
+	q.Header = append(q.Header, inv.loopField())
 	if !q.streamed {
 		inv.fetchBeside(op, func(ctx context.Context) []byte {
 			ctx, cancel := patient(ctx, q.patience)

@@ -103,7 +103,10 @@ func (inv *Invocation) startStore(op wasm.Operation) {
 		inv.instance.Complete(op.Ticket, refuse(abi.OpInvalidArgument, err.Error()))
 		return
 	}
-	store := inv.attached.store
+	store := inv.store
+	if store == nil {
+		store = inv.attached.store
+	}
 	r := &inv.record
 	switch op.Op {
 	case abi.OpStoreGet:

@@ -12,14 +12,8 @@ const LoopHeader = "CDN-Loop"
 // loopID is this software's identifier in LoopHeader.
 const loopID = "aleph-edge"
 
-// Loop is the value of LoopHeader of a request that an event of that depth makes. before is what the guest gave.
-func Loop(before string, depth uint32) string {
-	own := loopID + "; depth=" + strconv.FormatUint(uint64(depth)+1, 10)
-	if before == "" {
-		return own
-	}
-	return before + ", " + own
-}
+// Loop is what LoopHeader says of a request that an event of that depth makes. It follows what the guest gave.
+func Loop(depth uint32) string { return loopID + "; depth=" + strconv.FormatUint(uint64(depth)+1, 10) }
 
 // Depth is how many events have led to a request with that LoopHeader: 0 if nobody says so.
 func Depth(header string) uint32 {

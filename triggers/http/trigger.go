@@ -14,6 +14,7 @@ import (
 	"github.com/aleph-edge/aleph-edge/abi"
 	"github.com/aleph-edge/aleph-edge/host"
 	"github.com/aleph-edge/aleph-edge/programs"
+	"github.com/aleph-edge/aleph-edge/triggers"
 )
 
 // A Trigger answers requests with programs. All methods may be called at once.
@@ -121,10 +122,18 @@ func (t *Trigger) appendRequest(ctx *fasthttp.RequestCtx, inv *host.Invocation, 
 		var text [56]byte // the longest IPv6 address with a zone and a port
 		e = abi.Bytes(e, abi.TagClient, unmapped(peer.AddrPort()).AppendTo(text[:0]))
 	}
+	depth := uint32(0)
 	for name, value := range ctx.Request.Header.All() {
 		from := len(e) + 12
 		e = abi.Pair(e, abi.TagHeader, name, value)
 		lower(e[from : from+len(name)])
+		if len(name) == len(triggers.LoopHeader) && equalFold(name, "cdn-loop") {
+			depth = max(depth, triggers.Depth(string(value)))
+		}
+	}
+	inv.Event = e
+	if failed := inv.SetDepth(depth); failed != nil {
+		return nil, failed
 	}
 	stream := ctx.RequestBodyStream()
 	if stream == nil {
