@@ -220,32 +220,37 @@ func (s *badgerStore) Watch(prefix string) (*Watch, error) {
 }
 
 func (s *badgerStore) List(prefix string, limit int, cursor string) ([]Entry, string, error) {
-	if s.invalid != nil {
-		return nil, "", s.invalid
-	}
-	if err := checkText("prefix", prefix); err != nil {
+	from, limit, err := s.listed(prefix, limit, cursor)
+	if err != nil {
 		return nil, "", err
 	}
-	if limit < 0 || limit > MaxList {
-		return nil, "", fail(ErrInvalidArgument, "limit: %d, must be from 1 to %d", limit, MaxList)
-	}
-	if limit == 0 {
-		limit = DefaultList
-	}
-	from := prefix
-	if cursor != "" {
-		last, err := parseCursor(cursor, prefix)
-		if err != nil {
-			return nil, "", err
-		}
-		from = last + "\x00" // the first key after it
-	}
 	var p page
-	err := s.db.read(func(t *badger.Txn) error { return p.read(t, s.space, prefix, from, limit, s.db.now().UnixMilli()) })
+	err = s.db.read(func(t *badger.Txn) error { return p.read(t, s.space, prefix, from, limit, s.db.now().UnixMilli()) })
 	if err != nil {
 		return nil, "", err
 	}
 	return p.entries, p.next, nil
+}
+
+// listed checks List's arguments and says from which key it begins, and how many entries it takes.
+func (s *badgerStore) listed(prefix string, limit int, cursor string) (from string, most int, err error) {
+	if s.invalid != nil {
+		return "", 0, s.invalid
+	}
+	if err := checkText("prefix", prefix); err != nil {
+		return "", 0, err
+	}
+	if limit < 0 || limit > MaxList {
+		return "", 0, fail(ErrInvalidArgument, "limit: %d, must be from 1 to %d", limit, MaxList)
+	}
+	if limit == 0 {
+		limit = DefaultList
+	}
+	if cursor == "" {
+		return prefix, limit, nil
+	}
+	last, err := parseCursor(cursor, prefix)
+	return last + "\x00", limit, err // the first key after it
 }
 
 // page is one answer of List.
