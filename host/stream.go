@@ -305,17 +305,23 @@ func (inv *Invocation) Detach() {
 	}
 	inv.dispatcher.work.Go(func() {
 		defer inv.End()
-		for o := inv.out; !o.over; {
-			inv.taken()
-			for _, part := range o.writes {
-				inv.instance.Complete(part.ticket, ok)
-			}
-			o.writes = nil
-			if inv.more() != nil {
-				return
-			}
-		}
+		_ = inv.Finish() // it is in the log
 	})
+}
+
+// Finish lets the guest of a streamed reply go on until it has returned. What it still writes is dropped.
+func (inv *Invocation) Finish() *Error {
+	for o := inv.out; o != nil && !o.over; {
+		inv.taken()
+		for _, part := range o.writes {
+			inv.instance.Complete(part.ticket, ok)
+		}
+		o.writes = nil
+		if failed := inv.more(); failed != nil {
+			return failed
+		}
+	}
+	return nil
 }
 
 // Head is the head of a streamed reply.

@@ -12,23 +12,25 @@ import (
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/kv"
+	"github.com/aleph-edge/aleph-edge/triggers"
 )
 
 // A Version is one state of a program: its code and its limits.
 type Version struct {
-	Number     int               `json:"version"`
-	CodeRef    string            `json:"code_ref"`  // the STORE message with the code
-	CodeHash   string            `json:"code_hash"` // SHA-256 of the code
-	CodePath   string            `json:"-"`
-	Encoding   string            `json:"encoding"` // plain or zip
-	Entrypoint string            `json:"entrypoint"`
-	Runtime    string            `json:"runtime"`
-	Memory     int               `json:"memory"`  // MiB
-	Timeout    int               `json:"timeout"` // seconds
-	Variables  map[string]string `json:"variables,omitempty"`
-	NoInternet bool              `json:"no_internet,omitempty"` // it may make no outbound requests
-	Message    string            `json:"message"`               // the message that asked for it
-	Created    time.Time         `json:"created"`
+	Number     int                  `json:"version"`
+	CodeRef    string               `json:"code_ref"`  // the STORE message with the code
+	CodeHash   string               `json:"code_hash"` // SHA-256 of the code
+	CodePath   string               `json:"-"`
+	Encoding   string               `json:"encoding"` // plain or zip
+	Entrypoint string               `json:"entrypoint"`
+	Runtime    string               `json:"runtime"`
+	Memory     int                  `json:"memory"`  // MiB
+	Timeout    int                  `json:"timeout"` // seconds
+	Variables  map[string]string    `json:"variables,omitempty"`
+	NoInternet bool                 `json:"no_internet,omitempty"` // it may make no outbound requests
+	Triggers   triggers.Declaration `json:"triggers,omitzero"`     // what it is run by, beside HTTP
+	Message    string               `json:"message"`               // the message that asked for it
+	Created    time.Time            `json:"created"`
 }
 
 // A Record is what the database keeps of a program.

@@ -31,6 +31,8 @@ type Config struct {
 	Languages []Language
 	// Attach makes what requests need beside the version, once for each that is served.
 	Attach func(*Program, *Version) (any, error)
+	// Changed is called when another version of a program is in force. The default is to tell nobody.
+	Changed func(*Program)
 	// Removed is called when a program was forgotten and nothing of it runs any more; after a restart once more.
 	Removed func(program string)
 	// Logged gets what programs log while they are loaded. The default is to drop it.
@@ -372,6 +374,9 @@ func (c *Change) Applied() {
 	}
 	if c.fresh {
 		p.registry.add(p)
+	}
+	if c.serving != nil && p.registry.config.Changed != nil {
+		p.registry.config.Changed(p)
 	}
 	var then func()
 	if c.serving == nil {

@@ -172,7 +172,7 @@ func Defer(err error) Outcome { return Outcome{verdict: deferred, err: text(err)
 
 // With has commit's writes, to records and to stores (kv.Txn.Store), and the outcome be one transaction: effects that are there
 // exactly when the event has ended so. commit runs as a function of kv.DB.GroupUpdate does. If it fails, nothing of it is
-// written and the attempt has failed with its error.
+// written and the attempt has failed with its error; with kv.ErrConflict it is deferred.
 func (o Outcome) With(commit func(*kv.Txn) error) Outcome {
 	o.commit = commit
 	return o

@@ -36,7 +36,11 @@ func (q *Queue) settle(r *run, o Outcome) (w *work, now State, err error) {
 		r.state = s
 		return w.end()
 	})
-	if refused != nil && !unavailable(refused) {
+	switch {
+	case refused == nil || unavailable(refused):
+	case errors.Is(refused, kv.ErrConflict): // what it read was changed meanwhile: nobody's fault
+		return q.settle(r, Defer(refused))
+	default:
 		return q.settle(r, Fail(refused))
 	}
 	return w, now, err

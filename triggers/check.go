@@ -7,8 +7,8 @@ import (
 
 // Limits of a declaration.
 const (
-	MaxName    = 64 // bytes of a trigger's name
-	MaxOfAKind = 64 // triggers of one list
+	MaxName    = 64  // bytes of a trigger's name
+	MaxOfAKind = 100 // triggers of one list
 
 	MaxConcurrency = 256
 	MaxAttempts    = 100

@@ -43,6 +43,7 @@ var rules = map[string]rule{
 	"egress":             {"abi", "it makes requests and decides which addresses they reach; who asks is a name to it"},
 	"host":               {"abi egress kv logs programs runtime/* triggers usage", "every trigger goes through the dispatcher, so it knows none of them"},
 	"triggers":           {"", "it is what a program declares, for whoever reads or writes declarations"},
+	"triggers/delivery":  {"abi host kv programs queue triggers", "it is the road from the queue to the dispatcher; what made an event is behind its Formers"},
 	"triggers/http":      {"abi host programs triggers", "a trigger makes events and hands them to the dispatcher, the only road into a program"},
 	"network":            {"kv", "clients sign messages with it; with programs behind it they would carry the WebAssembly engine"},
 	"network/account":    {"", "a key and its signatures, for clients and nodes alike"},
