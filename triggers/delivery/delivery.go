@@ -24,20 +24,27 @@ type Former interface {
 // Config is what a Handler is made of. All are required.
 type Config struct {
 	Dispatcher *host.Dispatcher
-	Programs   interface {
-		Lookup(id string) *programs.Program
-	}
-	Draft   func(program string) *kv.Draft
-	Formers map[uint32]Former // by kind
+	Programs   *programs.Registry
+	Draft      func(program string) *kv.Draft // of its store
 }
 
-// A Handler is the queue's.
-type Handler struct{ config Config }
+// A Handler is the queue's. Events wait until it was told, by Begin, what makes them.
+type Handler struct {
+	config  Config
+	begun   chan struct{}
+	formers map[uint32]Former
+}
 
 var _ queue.Handler = (*Handler)(nil)
 
 // New makes a handler.
-func New(config Config) *Handler { return &Handler{config} }
+func New(config Config) *Handler { return &Handler{config: config, begun: make(chan struct{})} }
+
+// Begin lets events run. formers are by kind.
+func (h *Handler) Begin(formers map[uint32]Former) {
+	h.formers = formers
+	close(h.begun)
+}
 
 // Policy is how the program's events are delivered.
 func (h *Handler) Policy(id string) queue.Policy {
@@ -55,7 +62,12 @@ func (h *Handler) declared(id string) triggers.Delivery {
 
 // Run runs one event.
 func (h *Handler) Run(ctx context.Context, d *queue.Delivery) queue.Outcome {
-	program, former := h.config.Programs.Lookup(d.Program), h.config.Formers[d.Kind]
+	select {
+	case <-h.begun:
+	case <-ctx.Done():
+		return queue.Defer(ctx.Err())
+	}
+	program, former := h.config.Programs.Lookup(d.Program), h.formers[d.Kind]
 	if program == nil || former == nil {
 		return queue.Reject(fmt.Errorf("the program is not deployed, or events of kind %d are not known here", d.Kind))
 	}
