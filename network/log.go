@@ -155,3 +155,16 @@ func (n *Node) TrimMessages(through uint64) error {
 
 // NewMessages has a value after messages were processed. It is for one reader.
 func (n *Node) NewMessages() <-chan struct{} { return n.logged }
+
+// Content is a processed message's record and its content as JSON; nil if it was forgotten, or is unknown.
+func (n *Node) Content(hash string) (r *Record, content []byte, err error) {
+	r, found, err := n.Lookup(hash)
+	if err != nil || !found || r.Status != StatusProcessed {
+		return r, nil, err
+	}
+	content, err = n.contentOf(r.Message)
+	if gone := (waiting)(nil); errors.As(err, &gone) { // it is being forgotten
+		return r, nil, nil
+	}
+	return r, content, err
+}

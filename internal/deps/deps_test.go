@@ -45,6 +45,7 @@ var rules = map[string]rule{
 	"triggers":           {"", "it is what a program declares, for whoever reads or writes declarations"},
 	"triggers/delivery":  {"abi host kv programs queue triggers", "it is the road from the queue to the dispatcher; what made an event is behind its Formers"},
 	"triggers/http":      {"abi host programs triggers", "a trigger makes events and hands them to the dispatcher, the only road into a program"},
+	"triggers/message":   {"abi kv network queue triggers", "it makes events of messages and of posts to topics; what runs them lies behind the queue"},
 	"network":            {"kv", "clients sign messages with it; with programs behind it they would carry the WebAssembly engine"},
 	"network/account":    {"", "a key and its signatures, for clients and nodes alike"},
 	"api":                {"abi host kv logs network network/account programs triggers/http usage", "it finds the handler of a request; what runs the programs lies behind the handlers"},

@@ -1,0 +1,5 @@
+package message
+
+const childDir = "MESSAGE_TEST_CHILD_DIR"
+
+func childMain(string) {}
