@@ -2,18 +2,16 @@ package test
 
 import (
 	"bufio"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/aleph-edge/aleph-edge/abi"
+	"github.com/aleph-edge/aleph-edge/internal/nodetest"
 )
 
 // A codec is native/vectors.c, running.
@@ -57,140 +55,24 @@ func newCodec(t testing.TB) *codec {
 }
 
 // ask gives a line and gets one.
-func (c *codec) ask(t testing.TB, format string, args ...any) string {
+func (c *codec) ask(t testing.TB, line string) string {
 	t.Helper()
-	if _, err := fmt.Fprintf(c.in, format+"\n", args...); err != nil {
+	if _, err := fmt.Fprintln(c.in, line); err != nil {
 		t.Fatal(err)
 	}
-	line, err := c.out.ReadString('\n')
+	answer, err := c.out.ReadString('\n')
 	if err != nil {
-		t.Fatalf(format+": %v\n%s", append(args, err, c.stderr.String())...)
+		t.Fatalf("%s: %v\n%s", line, err, c.stderr.String())
 	}
-	return strings.TrimSpace(line)
+	return strings.TrimSpace(answer)
 }
 
-// vectors reads a file of abi/vectors: the lines' tokens.
-func vectors(t testing.TB, name string) [][]string {
-	t.Helper()
-	text, err := os.ReadFile("../../../abi/vectors/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var all [][]string
-	for line := range strings.Lines(string(text)) {
-		if line = strings.TrimSuffix(line, "\n"); line != "" && line[0] != '#' {
-			all = append(all, strings.Split(strings.ReplaceAll(line, `""`, ""), " "))
-		}
-	}
-	return all
-}
-
-// argument is a field of fields.txt as the program takes it.
-func argument(t testing.TB, kind, tag string, values []string) string {
-	t.Helper()
-	text := kind + ":" + tag
-	for i, v := range values {
-		var b []byte
-		var err error
-		switch {
-		case kind == "u32", kind == "entry" && i == 1:
-			var n uint64
-			n, err = strconv.ParseUint(v, 10, 32)
-			b = binary.LittleEndian.AppendUint32(nil, uint32(n))
-		case kind == "u64":
-			var n uint64
-			n, err = strconv.ParseUint(v, 10, 64)
-			b = binary.LittleEndian.AppendUint64(nil, n)
-		case kind == "i64":
-			var n int64
-			n, err = strconv.ParseInt(v, 10, 64)
-			b, text = binary.LittleEndian.AppendUint64(nil, uint64(n)), "u64:"+tag
-		default:
-			for at := 0; at < len(v) && err == nil; at++ {
-				if v[at] != '%' {
-					b = append(b, v[at])
-					continue
-				}
-				var n uint64
-				n, err = strconv.ParseUint(v[at+1:at+3], 16, 8)
-				b, at = append(b, byte(n)), at+2
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		text += ":" + hex.EncodeToString(b)
-	}
-	return text
-}
-
-// fieldsOf is what the program says of a frame, according to the node's reader.
-func fieldsOf(frame []byte) string {
-	var fields []string
-	r := abi.Read(frame)
-	for r.Next() {
-		text := fmt.Sprintf("%d:%x", r.Tag, r.Value)
-		pair := r // a copy: what is no pair ends it
-		if name, rest := pair.Pair(); pair.Err() == nil {
-			text += fmt.Sprintf(":%x", name)
-			if len(rest) >= 4 {
-				text += fmt.Sprintf(":%d:%x", binary.LittleEndian.Uint32(rest), rest[4:])
-			}
-		}
-		fields = append(fields, text)
-	}
-	if r.Err() != nil {
-		return "invalid"
-	}
-	return strings.Join(fields, " ")
-}
-
-func TestVectors(t *testing.T) {
-	c := newCodec(t)
-	written := map[string]string{}
-	for _, line := range vectors(t, "fields.txt") {
-		written[line[0]] += " " + argument(t, line[1], line[2], line[3:])
-	}
-	frames := vectors(t, "frames.txt")
-	if len(frames) != len(written)+1 {
-		t.Errorf("%d frames, %d have fields", len(frames), len(written))
-	}
-	for _, line := range frames {
-		name, digits := line[0], line[1]
-		if got := c.ask(t, "write%s ", written[name]); got != digits {
-			t.Errorf("%s:\nwritten %s\n   want %s", name, got, digits)
-		}
-		frame, err := hex.DecodeString(digits)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for length := range len(frame) + 1 {
-			if got, want := c.ask(t, "read %x", frame[:length]), fieldsOf(frame[:length]); got != want {
-				t.Errorf("%s cut at %d:\n got %s\nwant %s", name, length, got, want)
-			}
-		}
-	}
-	for _, line := range vectors(t, "invalid.txt") {
-		kind, _, _ := strings.Cut(line[0], "-")
-		switch {
-		case kind == "frame":
-			kind = "read"
-		case kind == "response", line[0] == "load-memory-short":
-			continue // the node reads responses, and nobody here the limit
-		}
-		if got := c.ask(t, "%s %s", kind, line[1]); got != "invalid" {
-			t.Errorf("%s: %s", line[0], got)
-		}
-	}
-}
+func TestVectors(t *testing.T) { nodetest.Vectors(t, newCodec(t).ask) }
 
 // TestReadings: what requests and results are read as.
 func TestReadings(t *testing.T) {
 	c := newCodec(t)
-	frames := map[string]string{}
-	for _, line := range vectors(t, "frames.txt") {
-		frames[line[0]] = line[1]
-	}
+	frames := nodetest.Frames(t, "frames.txt")
 	texts := func(all ...string) (text string) {
 		for _, s := range all {
 			text += fmt.Sprintf(" %x", s)
@@ -213,7 +95,7 @@ func TestReadings(t *testing.T) {
 		"result-later":       "unknown_error" + texts("later"),
 	} {
 		kind, _, _ := strings.Cut(name, "-")
-		if got := c.ask(t, "%s %s", kind, frames[name]); got != strings.TrimSpace(want) {
+		if got := c.ask(t, kind+" "+frames[name]); got != strings.TrimSpace(want) {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
 	}
@@ -222,8 +104,8 @@ func TestReadings(t *testing.T) {
 // FuzzDecoder has the C decoder read what the node's reads: the fields are the same, and nothing beyond the frame is touched.
 func FuzzDecoder(f *testing.F) {
 	for _, name := range []string{"frames.txt", "invalid.txt"} {
-		for _, line := range vectors(f, name) {
-			frame, err := hex.DecodeString(line[1])
+		for _, digits := range nodetest.Frames(f, name) {
+			frame, err := hex.DecodeString(digits)
 			if err != nil {
 				f.Fatal(err)
 			}
@@ -235,11 +117,11 @@ func FuzzDecoder(f *testing.F) {
 		if len(frame) > 10_000 {
 			return
 		}
-		if got, want := c.ask(t, "read %x", frame), fieldsOf(frame); got != want {
+		if got, want := c.ask(t, fmt.Sprintf("read %x", frame)), nodetest.FieldsOf(frame); got != want {
 			t.Errorf("%x:\n got %s\nwant %s", frame, got, want)
 		}
 		for _, kind := range []string{"event", "load", "result"} {
-			if got := c.ask(t, "%s %x", kind, frame); fieldsOf(frame) == "invalid" && got != "invalid" {
+			if got := c.ask(t, fmt.Sprintf("%s %x", kind, frame)); nodetest.FieldsOf(frame) == "invalid" && got != "invalid" {
 				t.Errorf("%s %x: %s", kind, frame, got)
 			}
 		}

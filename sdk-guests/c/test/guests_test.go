@@ -2,17 +2,10 @@
 package test
 
 import (
-	"bufio"
-	"bytes"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -21,91 +14,12 @@ import (
 
 // TestBuild: the committed guests are small, and where the toolchain is they are what it makes of their sources.
 func TestBuild(t *testing.T) {
-	examples, err := filepath.Glob("../examples/*.wasm")
-	if err != nil || len(examples) != 3 {
-		t.Fatalf("%v, %v", examples, err)
-	}
-	for _, name := range examples {
-		if info, err := os.Stat(name); err != nil || info.Size() > 50<<10 {
-			t.Errorf("%s has %d bytes, %v", name, info.Size(), err)
-		}
-	}
-	for _, tool := range []string{"clang-19", "wasm-ld-19"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip("not compared: ", err)
-		}
-	}
-	folder := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), "../build", folder).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	for _, name := range append(examples, "guest/everything.wasm") {
-		built, err := os.ReadFile(filepath.Join(folder, filepath.Base(name)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if committed, err := os.ReadFile(name); err != nil || !bytes.Equal(built, committed) {
-			t.Errorf("%s is not what its source gives, %v; sdk-guests/c/build replaces it", name, err)
-		}
-	}
+	examples := []string{"../examples/hello.wasm", "../examples/counter.wasm", "../examples/parallel.wasm"}
+	nodetest.Small(t, 50<<10, examples...)
+	nodetest.Rebuilt(t, "../build", []string{"clang-19", "wasm-ld-19"}, append(examples, "guest/everything.wasm")...)
 }
 
-func TestExamples(t *testing.T) {
-	s := nodetest.Start(t)
-	t.Run("hello", func(t *testing.T) {
-		hello := s.MustDeploy("../examples/hello.wasm", nil)
-		s.Want(hello, 200, "Hello, World!\n")
-		s.Want(hello+"/?name=Gr%C3%BC%C3%9F+dich", 200, "Hello, Grüß dich!\n")
-		s.Want(s.MustDeploy("../examples/hello.wasm", map[string]string{"GREETING": "Salut"})+"?name=%41", 200, "Salut, A!\n")
-	})
-	t.Run("counter", func(t *testing.T) {
-		counter := s.MustDeploy("../examples/counter.wasm", nil)
-		s.Want(counter+"?list", 200, "[]\n")
-		s.Want(counter+"/a", 200, `{"path":"/a","visits":1}`+"\n")
-		s.Want(counter+"/a", 200, `{"path":"/a","visits":2}`+"\n")
-		s.Want(counter+"/b", 200, `{"path":"/b","visits":1}`+"\n")
-		s.Want(counter+"/?list", 200, `[{"path":"/a","visits":2},{"path":"/b","visits":1}]`+"\n")
-		if a := s.Call(counter+"/"+strings.Repeat("k", 5000), nil); a.Status != 500 {
-			t.Errorf("a key that is too long: %+v", a)
-		}
-	})
-	t.Run("parallel", func(t *testing.T) {
-		// /first is answered when /second has been, whose answer the caller has seen: they run together, and the reply is streamed.
-		seen := make(chan struct{})
-		outside := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			if r.URL.Path == "/first" {
-				select {
-				case <-seen:
-				case <-r.Context().Done():
-				}
-				rw.WriteHeader(http.StatusTeapot)
-			}
-			fmt.Fprint(rw, r.URL.Path)
-		}))
-		defer outside.Close()
-		parallel := s.MustDeploy("../examples/parallel.wasm", nil)
-		s.Want(parallel, 400, "give two parameters: url=…&url=…\n")
-		query := "?" + url.Values{"url": {outside.URL + "/first", outside.URL + "/second"}}.Encode()
-		resp, err := http.Get(parallel + query)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		lines := bufio.NewReader(resp.Body)
-		second, err := lines.ReadString('\n')
-		close(seen)
-		if err != nil || second != outside.URL+"/second: 200, 7 bytes\n" {
-			t.Errorf("%q, %v", second, err)
-		}
-		if rest, err := io.ReadAll(lines); err != nil || string(rest) != outside.URL+"/first: 418, 6 bytes\n" {
-			t.Errorf("%q, %v", rest, err)
-		}
-		a := s.Call(parallel+"?"+url.Values{"url": {"http://10.0.0.1/", "ftp://a/"}}.Encode(), nil)
-		if lines := slices.Sorted(strings.Lines(a.Body)); !slices.Equal(lines, []string{"ftp://a/: invalid_argument\n", "http://10.0.0.1/: forbidden\n"}) {
-			t.Errorf("what cannot be fetched: %q", a.Body)
-		}
-	})
-}
+func TestExamples(t *testing.T) { nodetest.Examples(t, "../examples") }
 
 // TestEverything calls guest/everything.c, which uses what the examples do not.
 func TestEverything(t *testing.T) {
