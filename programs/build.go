@@ -29,7 +29,7 @@ type BuildError struct {
 func (e *BuildError) Error() string { return e.Message }
 
 // wasmRuntimes are the names under which the code is itself a module.
-var wasmRuntimes = []string{"rust", "wasm"}
+var wasmRuntimes = []string{"go", "rust", "wasm"}
 
 // Limits of a program's initialisation, and of the log of one run.
 const (
@@ -48,6 +48,8 @@ type builder struct {
 	engines *engines
 	slots   chan struct{} // one build a core
 	host    string        // what machine code depends on beside the module
+
+	runtimeTurn chan struct{} // who makes a stored runtime ready
 }
 
 func newBuilder(engine *wasm.Engine, folder string, engines *engines) (*builder, error) {
@@ -55,7 +57,8 @@ func newBuilder(engine *wasm.Engine, folder string, engines *engines) (*builder,
 	if err != nil {
 		return nil, err
 	}
-	return &builder{engine: engine, cache: cache, engines: engines, slots: make(chan struct{}, BuildSlots()-1), host: image.Host()}, nil
+	return &builder{engine: engine, cache: cache, engines: engines, slots: make(chan struct{}, BuildSlots()-1), host: image.Host(),
+		runtimeTurn: make(chan struct{}, 1)}, nil
 }
 
 // runtimes are the names that a program's runtime may have.
@@ -82,12 +85,12 @@ func (b *builder) language(runtime string) (*languageEngine, error) {
 
 // key is the name of what is made from a version: its image, and where the code is itself a module the machine code.
 func (b *builder) key(v *Version) (string, error) {
-	language, err := b.language(v.Runtime)
-	if err != nil {
-		return "", err
-	}
 	from := "wasm " + b.host
-	if language != nil {
+	if v.Stored != nil {
+		from = v.Stored.key(b.host)
+	} else if language, err := b.language(v.Runtime); err != nil {
+		return "", err
+	} else if language != nil {
 		from = language.key
 	}
 	parts := []string{from, v.CodeHash, v.Encoding, v.Entrypoint, fmt.Sprint(v.Memory)}
@@ -97,6 +100,18 @@ func (b *builder) key(v *Version) (string, error) {
 	return image.KeyOf(parts...), nil
 }
 
+// keys are the names of the files that a version needs: those of key, and of its runtime.
+func (b *builder) keys(v *Version) []string {
+	key, err := b.key(v)
+	switch {
+	case err != nil:
+		return nil
+	case v.Stored != nil:
+		return []string{key, v.Stored.key(b.host)}
+	}
+	return []string{key}
+}
+
 // open gives what the pool serves of a version, made now if it is not there. logged gets what the program logs while it is
 // loaded, if it is.
 func (b *builder) open(ctx context.Context, v *Version, logged func(level int, text []byte)) (pool.Spec, error) {
@@ -104,13 +119,7 @@ func (b *builder) open(ctx context.Context, v *Version, logged func(level int, t
 	if err != nil {
 		return pool.Spec{}, err
 	}
-	var base *image.Base
-	if language := b.engines.of(v.Runtime); language != nil {
-		if base, err = b.engines.ready(ctx, language); err != nil {
-			return pool.Spec{}, err
-		}
-	}
-	spec, err := b.openBuilt(v, key, base)
+	spec, err := b.openBuilt(ctx, v, key)
 	if err == nil {
 		return spec, nil
 	}
@@ -121,25 +130,40 @@ func (b *builder) open(ctx context.Context, v *Version, logged func(level int, t
 		return pool.Spec{}, ctx.Err()
 	}
 	for attempt := 0; ; attempt++ { // the files can be swept with another program's before they are opened
-		if err := b.build(v, key, base, logged); err != nil {
+		if err := b.build(ctx, v, key, logged); err != nil {
 			return pool.Spec{}, err
 		}
-		if spec, err = b.openBuilt(v, key, base); err == nil || attempt == 3 {
+		if spec, err = b.openBuilt(ctx, v, key); err == nil || attempt == 3 {
 			return spec, err
 		}
 	}
 }
 
-func (b *builder) openBuilt(v *Version, key string, base *image.Base) (spec pool.Spec, err error) {
+// under gives the engine that a version's code was given to, ready; nil where the code is itself a module. release gives it back.
+func (b *builder) under(ctx context.Context, v *Version) (base *image.Base, release func(), err error) {
+	if v.Stored != nil {
+		return b.cache.base(v.Stored.key(b.host))
+	}
+	if language := b.engines.of(v.Runtime); language != nil {
+		base, err = b.engines.ready(ctx, language)
+	}
+	return base, func() {}, err
+}
+
+func (b *builder) openBuilt(ctx context.Context, v *Version, key string) (spec pool.Spec, err error) {
+	base, releaseBase, err := b.under(ctx, v)
+	if err != nil {
+		return pool.Spec{}, err
+	}
 	spec = pool.Spec{Memory: uint64(v.Memory) << 20, CPU: time.Duration(v.Timeout) * time.Second, Log: RunLog}
 	var over *wasm.Image
-	release := func() {}
+	release := releaseBase
 	if base != nil {
 		over, spec.Module = base.Image, base.Module
-	} else {
-		if spec.Module, release, err = b.cache.load(key); err != nil {
-			return pool.Spec{}, err
-		}
+	} else if spec.Module, release, err = b.cache.load(key); err != nil {
+		return pool.Spec{}, err
+	}
+	if base == nil || v.Stored != nil {
 		spec.Kind = kindOf(v, spec.Module)
 	}
 	if spec.Image, err = b.cache.image(key, over); err != nil {
@@ -153,7 +177,7 @@ func (b *builder) openBuilt(v *Version, key string, base *image.Base) (spec pool
 	return spec, nil
 }
 
-func (b *builder) build(v *Version, key string, base *image.Base, logged func(level int, text []byte)) error {
+func (b *builder) build(ctx context.Context, v *Version, key string, logged func(level int, text []byte)) error {
 	info, err := os.Stat(v.CodePath)
 	if err != nil {
 		return fmt.Errorf("the program's code is missing: %w", err)
@@ -169,21 +193,43 @@ func (b *builder) build(v *Version, key string, base *image.Base, logged func(le
 	if err != nil {
 		return err
 	}
+	if v.Stored != nil {
+		if err := b.makeRuntime(ctx, v); err != nil {
+			return err
+		}
+	}
+	base, release, err := b.under(ctx, v)
+	if err != nil {
+		return err
+	}
+	defer release()
 	limits := image.Limits{Memory: uint64(v.Memory) << 20, CPU: loadCPU, Log: RunLog}
 	if base == nil {
 		return b.buildModule(v, files, key, limits, logged)
 	}
+	return b.load(v, files, key, base, limits, logged)
+}
+
+// load gives a program's code to its engine.
+func (b *builder) load(v *Version, files []File, key string, base *image.Base, limits image.Limits, logged func(level int, text []byte)) error {
 	if err := fits(v, base.Image.Size()); err != nil {
 		return err
 	}
-	captured, err := image.Capture(b.engine, nil, base.Module, base.Image, b.cache.imagePath(key),
-		[]image.Step{{Export: "aleph_load", Takes: true, Event: loadFrame(v, files)}}, limits, loadFailure, logged)
+	steps := []image.Step{{Export: "aleph_load", Takes: true, Event: loadFrame(v.Entrypoint, limits.Memory, v.Variables, files)}}
+	if v.Stored != nil {
+		limits.System = surroundings(v).System()
+	}
+	if isCommand(base.Module) {
+		steps = nil // it looks for the code when it runs
+	}
+	captured, err := image.Capture(b.engine, nil, base.Module, base.Image, b.cache.imagePath(key), steps, limits, loadFailure, logged)
 	if err != nil {
 		return refusal(err, limits, base.Image.Size())
 	}
 	if captured.Changed {
 		os.Remove(b.cache.imagePath(key))
-		return &BuildError{Code: abi.ErrInvalidModule, Message: "loading the code changed the engine's globals"}
+		return &BuildError{Code: abi.ErrInvalidModule, Message: "loading the code changed the engine's globals",
+			Hint: "what aleph_load keeps goes into the engine's memory; its globals are the same for all of its programs"}
 	}
 	return nil
 }
@@ -206,21 +252,26 @@ func mebibytes(size uint64) uint64 { return (size + 1<<20 - 1) >> 20 }
 
 // buildModule makes a program whose code is itself a module.
 func (b *builder) buildModule(v *Version, files []File, key string, limits image.Limits, logged func(level int, text []byte)) error {
-	module, err := moduleOf(v, files)
+	module, _, err := moduleOf(v.Entrypoint, files)
 	if err != nil {
 		return err
 	}
+	limits.System = surroundings(v).System()
+	return b.initialise(module, key, limits, loadFrame(v.Entrypoint, limits.Memory, v.Variables, nil), checkExports, logged)
+}
+
+// initialise compiles a module that check lets pass, initialises it with the event, and keeps machine code and image under the key.
+func (b *builder) initialise(module []byte, key string, limits image.Limits, event []byte, check func(*wasm.Module) error, logged func(level int, text []byte)) error {
 	p, err := b.prepare(module)
 	if err != nil {
 		return err
 	}
 	if p.Size > limits.Memory {
-		return &BuildError{Code: abi.ErrInvalidModule, Message: fmt.Sprintf("memory_limit: %d MiB, the module begins with %d MiB of memory", v.Memory, mebibytes(p.Size)), Hint: memoryHint(p.Size)}
+		return &BuildError{Code: abi.ErrInvalidModule, Message: fmt.Sprintf("memory_limit: %d MiB, the module begins with %d MiB of memory", limits.Memory>>20, mebibytes(p.Size)), Hint: memoryHint(p.Size)}
 	}
 	bare := key + "-bare"
 	defer os.Remove(b.cache.codePath(bare))
-	limits.System = surroundings(v).System()
-	captured, err := b.capture(p, bare, key, limits, loadFrame(v, nil), logged)
+	captured, err := b.capture(p, bare, key, limits, event, check, logged)
 	if err != nil {
 		return err
 	}
@@ -231,7 +282,7 @@ func (b *builder) buildModule(v *Version, files []File, key string, limits image
 }
 
 // capture compiles p under the key bare, initialises it, and writes its image under the key to.
-func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limits, event []byte, logged func(level int, text []byte)) (*image.Captured, error) {
+func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limits, event []byte, check func(*wasm.Module) error, logged func(level int, text []byte)) (*image.Captured, error) {
 	if err := b.cache.compile(bare, p.Module); err != nil {
 		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(err.Error())}
 	}
@@ -240,7 +291,7 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(err.Error()), Hint: importsHint}
 	}
 	defer release()
-	if err := checkExports(module); err != nil {
+	if err := check(module); err != nil {
 		return nil, err
 	}
 	steps := []image.Step{{Export: "_initialize", Optional: true}, {Export: "aleph_init", Optional: true, Takes: true, Event: event}}
@@ -294,22 +345,22 @@ func (b *builder) prepare(module []byte) (*image.Prepared, error) {
 	return p, nil
 }
 
-func moduleOf(v *Version, files []File) ([]byte, error) {
-	for _, f := range files {
-		if f.Path == v.Entrypoint || len(files) == 1 {
-			return f.Content, nil
-		}
+// moduleOf parts a program's files: the module, and the others.
+func moduleOf(entrypoint string, files []File) (module []byte, others []File, err error) {
+	at := slices.IndexFunc(files, func(f File) bool { return f.Path == entrypoint || len(files) == 1 })
+	if at < 0 {
+		return nil, nil, &BuildError{Code: abi.ErrUnsupportedBundle, Message: fmt.Sprintf("the entrypoint %q is not in the bundle", entrypoint)}
 	}
-	return nil, &BuildError{Code: abi.ErrUnsupportedBundle, Message: fmt.Sprintf("the entrypoint %q is not in the bundle", v.Entrypoint)}
+	return files[at].Content, slices.Concat(files[:at], files[at+1:]), nil
 }
 
 // loadFrame is the event of an initialisation.
-func loadFrame(v *Version, files []File) []byte {
+func loadFrame(entrypoint string, memory uint64, variables map[string]string, files []File) []byte {
 	frame := abi.U32(abi.Frame(nil), abi.TagKind, abi.KindLoad)
-	frame = abi.Bytes(frame, abi.TagEntrypoint, v.Entrypoint)
-	frame = abi.U64(frame, abi.TagMemoryLimit, uint64(v.Memory)<<20)
-	for _, name := range slices.Sorted(maps.Keys(v.Variables)) {
-		frame = abi.Pair(frame, abi.TagVariable, name, v.Variables[name])
+	frame = abi.Bytes(frame, abi.TagEntrypoint, entrypoint)
+	frame = abi.U64(frame, abi.TagMemoryLimit, memory)
+	for _, name := range slices.Sorted(maps.Keys(variables)) {
+		frame = abi.Pair(frame, abi.TagVariable, name, variables[name])
 	}
 	for _, f := range files {
 		frame = abi.Pair(frame, abi.TagFile, f.Path, string(f.Content))
@@ -359,11 +410,17 @@ func refusal(err error, limits image.Limits, begins uint64) error {
 		}
 		return fault
 	case errors.As(err, &fault) && fault.Cause != wasm.HostFault:
-		return &BuildError{Code: abi.ErrLoadException, Message: "the program was stopped while it was loaded: " + firstLine(fault.Message), Stack: fault.Message}
+		return &BuildError{Code: abi.ErrLoadException, Message: "the program was stopped while it was loaded: " + trap(fault.Message), Stack: fault.Message}
 	case errors.Is(err, image.ErrModule):
 		return &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(strings.TrimPrefix(err.Error(), image.ErrModule.Error()+": "))}
 	}
 	return err
+}
+
+// trap is what stopped a guest, of wasmtime's words about it: the last line, below the stack.
+func trap(message string) string {
+	lines := strings.Split(strings.TrimSpace(message), "\n")
+	return strings.TrimPrefix(strings.TrimSpace(lines[len(lines)-1]), "wasm trap: ")
 }
 
 func firstLine(text string) string {

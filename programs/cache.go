@@ -17,6 +17,8 @@ type cache struct {
 
 	mu      sync.Mutex
 	modules map[string]*loaded
+
+	bases bases // stored runtimes
 }
 
 type loaded struct {
@@ -28,7 +30,7 @@ func openCache(engine *wasm.Engine, folder string) (*cache, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
 	}
-	return &cache{engine: engine, folder: folder, modules: map[string]*loaded{}}, nil
+	return &cache{engine: engine, folder: folder, modules: map[string]*loaded{}, bases: bases{open: map[string]*openBase{}}}, nil
 }
 
 func (c *cache) codePath(key string) string  { return filepath.Join(c.folder, key+".code") }

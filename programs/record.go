@@ -24,8 +24,9 @@ type Version struct {
 	Encoding   string               `json:"encoding"` // plain or zip
 	Entrypoint string               `json:"entrypoint"`
 	Runtime    string               `json:"runtime"`
-	Memory     int                  `json:"memory"`  // MiB
-	Timeout    int                  `json:"timeout"` // seconds
+	Stored     *Runtime             `json:"stored_runtime,omitempty"` // what Runtime names, unless that is a name of the node's own
+	Memory     int                  `json:"memory"`                   // MiB
+	Timeout    int                  `json:"timeout"`                  // seconds
 	Variables  map[string]string    `json:"variables,omitempty"`
 	NoInternet bool                 `json:"no_internet,omitempty"` // it may make no outbound requests
 	Triggers   triggers.Declaration `json:"triggers,omitzero"`     // what it is run by, beside HTTP

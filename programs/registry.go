@@ -99,7 +99,10 @@ func Open(config Config) (*Registry, error) {
 	err = loadAll(config.DB, func(record *Record) error {
 		programs[record.ID] = r.program(record)
 		for i := range record.Versions {
-			if key, err := b.key(&record.Versions[i]); err == nil && !record.Forgotten {
+			if record.Forgotten {
+				continue
+			}
+			for _, key := range b.keys(&record.Versions[i]) {
 				keys[key] = true
 			}
 		}
@@ -153,7 +156,7 @@ func (r *Registry) program(record *Record) *Program {
 	return p
 }
 
-// Runtimes are the names that a program's runtime may have.
+// Runtimes are the names that a program's runtime may have, beside the item hashes of stored ones.
 func (r *Registry) Runtimes() []string { return r.builder.runtimes() }
 
 // Language names the engine that runs programs of a runtime, as python3.11 those of python3.9; empty where their code is a module
@@ -234,6 +237,11 @@ func (p *Program) Serving(ctx context.Context) (*Serving, error) {
 // serve makes a version ready to be called.
 func (r *Registry) serve(ctx context.Context, p *Program, v Version) (*Serving, error) {
 	v.CodePath = r.config.CodePath(v.CodeHash)
+	if v.Stored != nil {
+		stored := *v.Stored
+		stored.CodePath = r.config.CodePath(stored.CodeHash)
+		v.Stored = &stored
+	}
 	spec, err := r.builder.open(ctx, &v, func(level int, text []byte) {
 		if r.config.Logged != nil {
 			r.config.Logged(p.ID, level, text)
@@ -291,6 +299,7 @@ func (r *Registry) Prepare(ctx context.Context, d Deployment) (*Change, error) {
 	serving, err := r.serve(ctx, p, *next.ActiveVersion())
 	if err != nil {
 		p.changing.Unlock()
+		r.sweep([]Version{*next.ActiveVersion()}) // a stored runtime may be ready and the program not
 		return nil, err
 	}
 	return &Change{program: p, record: next, serving: serving, fresh: fresh}, nil
@@ -406,7 +415,7 @@ func (r *Registry) sweep(versions []Version) {
 	unused := map[string]bool{}
 	each := func(versions []Version, mark bool) {
 		for i := range versions {
-			if key, err := r.builder.key(&versions[i]); err == nil {
+			for _, key := range r.builder.keys(&versions[i]) {
 				unused[key] = mark
 			}
 		}
