@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -51,9 +52,9 @@ var rules = map[string]rule{
 	"api":                {"abi host kv logs network network/account programs queue triggers triggers/delivery triggers/http usage", "it finds the handler of a request; what runs the programs lies behind the handlers"},
 	"node":               {"abi api egress host kv logs network network/account programs queue runtime/* triggers triggers/* usage", "it puts the node's parts together; the command line is not one of them"},
 	"internal/nodetest":  {"abi internal/client network node", "it is a node and an account for tests of guests: what users have, and nothing behind it"},
-	"internal/client":    {"abi network network/account", "a client speaks HTTP to a node and shares only the contract with it"},
+	"internal/client":    {"abi network network/account triggers", "a client speaks HTTP to a node and shares only the contract with it"},
 	"internal/bundle":    {"", "what is uploaded is made of files; who uploads it, and to whom, is not its business"},
-	"internal/cli":       {"abi internal/bundle internal/client network network/account", "the commands are a client's; the node comes in as a command made by cmd/aleph"},
+	"internal/cli":       {"abi internal/bundle internal/client network network/account triggers", "the commands are a client's; the node comes in as a command made by cmd/aleph"},
 	"cmd/aleph":          {"*", "it is the one binary"},
 	"bench":              {"", "it measures the binary from outside, as it measures the others"},
 }
@@ -93,6 +94,9 @@ func sources(t *testing.T) map[string][]file {
 		if entry.IsDir() {
 			if base := entry.Name(); base != ".." && (strings.HasPrefix(base, ".") || base == "testdata" || base == "node_modules" || base == "bin") {
 				return fs.SkipDir
+			}
+			if _, err := os.Stat(filepath.Join(name, "go.mod")); err == nil && name != root {
+				return fs.SkipDir // a module of its own, which knows nothing of this one
 			}
 			return nil
 		}

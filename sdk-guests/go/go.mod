@@ -1,0 +1,3 @@
+module github.com/aleph-edge/aleph-edge/sdk-guests/go
+
+go 1.25
