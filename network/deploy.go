@@ -2,6 +2,7 @@ package network
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -39,6 +40,38 @@ type programState struct {
 	Messages []string `json:"messages"` // item hashes of its PROGRAM messages; the last is in force
 	Time     float64  `json:"time"`     // of the last one's content
 	Code     string   `json:"code"`     // item hash of the first STORE of its code
+
+	// Of a runtime that the node has not itself: the first STORE of its module, and the program that it is.
+	Runtime        string `json:"runtime,omitempty"`
+	RuntimeProgram string `json:"runtime_program,omitempty"`
+}
+
+// follows are what may not be forgotten while the program is there, and whose changes it may take up.
+func (s *programState) follows() []string {
+	return slices.DeleteFunc([]string{s.Code, s.Runtime, s.RuntimeProgram}, func(name string) bool { return name == "" })
+}
+
+// from sets where the program's runtime is from.
+func (s *programState) from(r *runtimeSource) {
+	s.Runtime, s.RuntimeProgram = "", ""
+	if r != nil {
+		s.Runtime, s.RuntimeProgram = r.root, r.program
+	}
+}
+
+// saveProgram writes what the messages say of a program, which followed other things before.
+func saveProgram(tx *kv.Txn, id string, before []string, s *programState) error {
+	for _, name := range before {
+		if err := tx.Delete(followerKey(name, id)); err != nil {
+			return err
+		}
+	}
+	for _, name := range s.follows() {
+		if err := tx.Set(followerKey(name, id), nil); err != nil {
+			return err
+		}
+	}
+	return save(tx, programKey(id), s)
 }
 
 // store plans a STORE: a new file, or a new version of one, which programs that follow it get in the same transaction.
@@ -61,7 +94,12 @@ func (p *plan) store(ctx context.Context, c *Store) error {
 	}
 	code.Versions = appendBounded(code.Versions, version)
 	p.write(func(tx *kv.Txn) error { return save(tx, codeKey(c.Ref), code) })
-	return p.updateFollowers(ctx, c, version)
+	followers, err := n.followersOf(c.Ref)
+	if err != nil {
+		return err
+	}
+	p.lock(lockProgram, followers...)
+	return p.updateFollowers(ctx, c.Ref, c, amendment{root: c.Ref, version: version})
 }
 
 // codeToAmend is the file that a STORE is a new version of. It is locked.
@@ -102,30 +140,63 @@ func (n *Node) target(tx *kv.Txn, field, hash string, messageType Type) (*Record
 	return r, nil
 }
 
-// updateFollowers prepares new code for every program that follows a file. The file is locked, so none joins meanwhile.
-func (p *plan) updateFollowers(ctx context.Context, c *Store, version codeVersion) error {
-	n := p.node
-	followers, err := n.followersOf(c.Ref)
+// followersOfOthers is how many programs of other owners take up a new version at once; the rest does at its next deploy.
+const followersOfOthers = 100
+
+// updateFollowers prepares new versions of the programs that follow what is amended, by its name: a file, or a program that is their
+// runtime. It is locked, so none joins meanwhile, and the followers are. One of another owner that cannot start with it stays as it is:
+// it has no say in what others deploy.
+func (p *plan) updateFollowers(ctx context.Context, name string, c content, a amendment) error {
+	followers, err := p.node.followersOf(name) // without those that left before they were locked
 	if err != nil {
 		return err
 	}
-	p.lock(lockProgram, followers...)
-	if followers, err = n.followersOf(c.Ref); err != nil { // without those that left before they were locked
-		return err
-	}
+	others := 0
 	for _, id := range followers {
-		state, content, err := n.programInForce(id)
+		state, content, err := p.node.programInForce(id)
 		if err != nil {
 			return err
 		}
-		if !content.Code.UseLatest {
+		own := sameAddress(state.Owner, c.owner())
+		if !own {
+			if others++; others > followersOfOthers {
+				continue
+			}
+		}
+		err = p.updateFollower(ctx, id, state, content, c.writtenAt(), a)
+		if rejected := (*Rejection)(nil); !own && errors.As(err, &rejected) {
 			continue
 		}
-		err = p.prepare(ctx, Deployment{Program: id, Owner: state.Owner, Content: content, Time: c.Time}, version)
 		if err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// updateFollower prepares a new version of a program, if it is one that follows what is amended.
+func (p *plan) updateFollower(ctx context.Context, id string, state *programState, content *Program, time float64, a amendment) error {
+	n := p.node
+	runtime, err := n.runtimeOf(content.Runtime, a)
+	if err != nil {
+		return err
+	}
+	inFile := a.root != "" && (state.Code == a.root && content.Code.UseLatest || runtime != nil && runtime.root == a.root && runtime.follows)
+	inProgram := a.program != "" && state.RuntimeProgram == a.program && content.Runtime.UseLatest
+	if !inFile && !inProgram {
+		return nil
+	}
+	_, code, err := n.codeInForce("content.code.ref", content.Code.Ref, content.Code.UseLatest, a)
+	if err != nil {
+		return err
+	}
+	d := Deployment{Program: id, Owner: state.Owner, Content: content, Time: time, Runtime: runtime.moduleOf()}
+	if err := p.prepare(ctx, d, code); err != nil {
+		return err
+	}
+	before, next := state.follows(), *state
+	next.from(runtime)
+	p.write(func(tx *kv.Txn) error { return saveProgram(tx, id, before, &next) })
 	return nil
 }
 
@@ -179,20 +250,32 @@ func (p *plan) prepare(ctx context.Context, d Deployment, code codeVersion) erro
 	return nil
 }
 
-// program plans a PROGRAM: a new program, or new settings of one that it replaces.
+// program plans a PROGRAM: a new program, or new settings of one that it replaces. Those whose runtime is the program get it as it is
+// to be in the same transaction.
 func (p *plan) program(ctx context.Context, c *Program) error {
 	n, hash := p.node, p.record.Message.ItemHash
-	root, code, err := n.codeOf(c.Code.Ref)
+	root, code, err := n.codeOf("content.code.ref", c.Code.Ref)
 	if err != nil {
 		return err
 	}
-	p.lock(lockCode, root)
+	runtime, err := n.runtimeOf(c.Runtime, amendment{})
+	if err != nil {
+		return err
+	}
 	id := hash
 	if c.Replaces != "" {
 		id = c.Replaces
 	}
-	p.lock(lockProgram, id)
-	latest, err := n.latestCode(root, c.Code.Ref)
+	p.lock(lockCode, append(runtime.names(), root, id)...) // the id: as a runtime
+	followers, err := n.followersOf(id)
+	if err != nil {
+		return err
+	}
+	p.lock(lockProgram, slices.Concat(followers, runtime.names(), []string{id})...)
+	if runtime, err = n.lockedRuntime(c.Runtime, runtime, id); err != nil {
+		return err
+	}
+	latest, err := n.latestCode("content.code.ref", root, c.Code.Ref)
 	if err != nil {
 		return err
 	}
@@ -205,47 +288,30 @@ func (p *plan) program(ctx context.Context, c *Program) error {
 			return err
 		}
 	}
-	oldRoot := state.Code
+	before := state.follows()
 	state.Messages, state.Time, state.Code = appendBounded(state.Messages, hash), c.Time, root
-	p.write(func(tx *kv.Txn) error {
-		if oldRoot != "" {
-			if err := tx.Delete(followerKey(oldRoot, id)); err != nil {
-				return err
-			}
-		}
-		if err := tx.Set(followerKey(root, id), nil); err != nil {
-			return err
-		}
-		return save(tx, programKey(id), state)
-	})
-	return p.prepare(ctx, Deployment{Program: id, Owner: state.Owner, Content: c, Time: c.Time}, code)
+	state.from(runtime)
+	p.write(func(tx *kv.Txn) error { return saveProgram(tx, id, before, state) })
+	err = p.prepare(ctx, Deployment{Program: id, Owner: state.Owner, Content: c, Time: c.Time, Runtime: runtime.moduleOf()}, code)
+	if err != nil {
+		return err
+	}
+	return p.updateFollowers(ctx, id, c, amendment{program: id, content: c})
 }
 
 // codeOf is the version of a file that a STORE holds, and the item hash of the first STORE of that file. A STORE that has
 // not come is waited for.
-func (n *Node) codeOf(ref string) (root string, version codeVersion, err error) {
-	var message *Message
-	err = n.db.View(func(tx *kv.Txn) error {
-		r, found, err := load[Record](tx, messageKey(ref))
-		switch {
-		case err != nil:
-			return err
-		case found && r.Status == StatusForgotten:
-			return reject(CodeRefNotFound, "content.code.ref", "message %s is forgotten", ref)
-		case found && r.Message.Type != TypeStore:
-			return reject(CodeRefNotFound, "content.code.ref", "%s is a %s message, not a STORE", ref, r.Message.Type).
-				hint("code.ref must be the item hash of the STORE message with the code")
-		case !found || r.Status != StatusProcessed:
-			return waiting{waitsForMessage(ref)}
-		}
-		message = r.Message
-		return nil
-	})
+func (n *Node) codeOf(field, ref string) (root string, version codeVersion, err error) {
+	r, err := n.reference(field, ref)
 	if err != nil {
 		return "", codeVersion{}, err
 	}
+	if r.Message.Type != TypeStore {
+		return "", codeVersion{}, reject(CodeRefNotFound, field, "%s is a %s message, not a STORE", ref, r.Message.Type).
+			hint(field[len("content."):] + " must be the item hash of the STORE message with the code")
+	}
 	var store Store
-	if err := n.readContent(message, &store); err != nil {
+	if err := n.readContent(r.Message, &store); err != nil {
 		return "", codeVersion{}, err
 	}
 	root = ref
@@ -257,7 +323,7 @@ func (n *Node) codeOf(ref string) (root string, version codeVersion, err error) 
 
 // latestCode is the latest version of a file, and makes sure that ref, one of its versions, was not forgotten before the
 // file was locked.
-func (n *Node) latestCode(root, ref string) (version codeVersion, err error) {
+func (n *Node) latestCode(field, root, ref string) (version codeVersion, err error) {
 	err = n.db.View(func(tx *kv.Txn) error {
 		code, found, err := load[codeState](tx, codeKey(root))
 		if err != nil {
@@ -268,7 +334,7 @@ func (n *Node) latestCode(root, ref string) (version codeVersion, err error) {
 			return err
 		}
 		if !found || r == nil || r.Status != StatusProcessed {
-			return reject(CodeRefNotFound, "content.code.ref", "message %s is forgotten", ref)
+			return reject(CodeRefNotFound, field, "message %s is forgotten", ref)
 		}
 		version = code.latest()
 		return nil

@@ -205,6 +205,9 @@ func (p *plan) forgetOne(ctx context.Context, target forgotten, all forgottenSet
 		return reject(CodeAmendNotAllowed, target.field, "%s is a change of program %s and stays with it", hash, target.partOf).
 			hint("undo it with another PROGRAM that replaces the program, or forget the program")
 	case target.program != "":
+		if err := n.checkUnused(target.program, "the runtime", target, all.programs()); err != nil {
+			return err
+		}
 		change, err := n.options.Programs.Remove(ctx, target.program)
 		if err != nil {
 			return err
@@ -212,7 +215,7 @@ func (p *plan) forgetOne(ctx context.Context, target forgotten, all forgottenSet
 		p.changes = append(p.changes, change)
 		p.write(func(tx *kv.Txn) error { return forgetProgram(tx, target.program) })
 	case target.code != "":
-		if err := n.checkUnused(target, all.programs()); err != nil {
+		if err := n.checkUnused(target.code, "code", target, all.programs()); err != nil {
 			return err
 		}
 		p.write(func(tx *kv.Txn) error { return forgetCode(tx, target.code, hash) })
@@ -234,16 +237,16 @@ func (p *plan) forgetOne(ctx context.Context, target forgotten, all forgottenSet
 	return nil
 }
 
-// checkUnused refuses to forget code that a program needs, unless the program goes in the same FORGET.
-func (n *Node) checkUnused(target forgotten, programs []string) error {
+// checkUnused refuses to forget code or a runtime that a program needs, unless the program goes in the same FORGET.
+func (n *Node) checkUnused(name, as string, target forgotten, programs []string) error {
 	return n.db.View(func(tx *kv.Txn) error {
-		followers, err := below(tx, followerPrefix(target.code))
+		followers, err := below(tx, followerPrefix(name))
 		if err != nil {
 			return err
 		}
 		for _, id := range followers {
 			if !slices.Contains(programs, id) {
-				return reject(CodeInUse, target.field, "%s is code of program %s", target.record.Message.ItemHash, id).
+				return reject(CodeInUse, target.field, "%s is %s of program %s", target.record.Message.ItemHash, as, id).
 					hint("forget the program first, or both at once")
 			}
 		}
@@ -256,8 +259,10 @@ func forgetProgram(tx *kv.Txn, id string) error {
 	if err != nil || !found {
 		return notThere(err, programKey(id))
 	}
-	if err := tx.Delete(followerKey(state.Code, id)); err != nil {
-		return err
+	for _, name := range state.follows() {
+		if err := tx.Delete(followerKey(name, id)); err != nil {
+			return err
+		}
 	}
 	return tx.Delete(programKey(id))
 }

@@ -118,10 +118,10 @@ type Resources struct {
 	Seconds int `json:"seconds"` // of one invocation
 }
 
-// Runtime names the language engine: a slug as "nodejs16", or the item hash of a well-known runtime.
+// Runtime names the language engine: a name of the node's as "nodejs16", or the item hash of a PROGRAM or STORE that is one.
 type Runtime struct {
 	Ref       string `json:"ref"`
-	UseLatest bool   `json:"use_latest"`
+	UseLatest bool   `json:"use_latest"` // follow its later versions
 	Comment   string `json:"comment"`
 }
 

@@ -9,6 +9,9 @@ import (
 // ProgramHandler builds and removes the programs that messages ask for. The calls for one program never overlap; those
 // for different programs do.
 type ProgramHandler interface {
+	// Runs says whether a runtime of that name is the handler's own. Others are looked for among the messages.
+	Runs(runtime string) bool
+
 	// Prepare builds a program, or a new version of it, without putting it in force. It may take seconds; no
 	// transaction is open meanwhile. A *Rejection as the error rejects the message with it (a program that does not
 	// start, an unknown runtime); any other error means that the node failed, and the message may be posted again.
@@ -34,12 +37,13 @@ type Change interface {
 
 // Deployment is what a program is to become.
 type Deployment struct {
-	Program  string   // its id: the item hash of its first PROGRAM message
-	Message  string   // the item hash of the message that asks for it: that PROGRAM, one that replaces it, or a STORE with new code
-	Owner    string   // address
-	Content  *Program // of the latest PROGRAM message
-	CodeRef  string   // the item hash of the STORE message with the code: code.ref or the latest that amends it
-	CodeHash string   // the SHA-256 of the code, lower-case hex
-	CodePath string   // the file with the code; it stays there, unchanged, as long as the program does
-	Time     float64  // of the content that asks for it, Unix seconds
+	Program  string         // its id: the item hash of its first PROGRAM message
+	Message  string         // the item hash of the message that asks for it: that PROGRAM, one that replaces it, or a STORE with new code
+	Owner    string         // address
+	Content  *Program       // of the latest PROGRAM message
+	CodeRef  string         // the item hash of the STORE message with the code: code.ref or the latest that amends it
+	CodeHash string         // the SHA-256 of the code, lower-case hex
+	CodePath string         // the file with the code; it stays there, unchanged, as long as the program does
+	Runtime  *RuntimeModule // what content.runtime names, unless that is a runtime of the handler's own
+	Time     float64        // of the content that asks for it, Unix seconds
 }

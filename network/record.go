@@ -41,7 +41,8 @@ type Record struct {
 //	wait/<what for>/<item hash>          pending messages by what they wait for
 //	file/<file hash>/<item hash>         which messages need a file
 //	code/<item hash of a STORE>          a codeState
-//	follower/<item hash of a STORE>/<program>  programs with that code
+//	follower/<item hash of a STORE>/<program>  programs with that code, or a runtime of that code
+//	follower/<program>/<program>         programs whose runtime is another program
 //	program/<id>                         a programState
 //	element/<owner>/<key>/<item hash>    an AGGREGATE message's part of an aggregate
 //	aggregate/<owner>/<key>              an aggregateState

@@ -20,6 +20,7 @@ type shelf struct {
 	db *kv.DB
 
 	build func(ctx context.Context, d Deployment) error // called by Prepare; nil builds everything
+	other bool                                          // there are runtimes beside the handler's own
 
 	mu       sync.Mutex
 	building map[string]bool
@@ -58,6 +59,8 @@ func (s *shelf) Prepare(ctx context.Context, d Deployment) (Change, error) {
 	}
 	return &shelfChange{s, d.Program, &d}, nil
 }
+
+func (s *shelf) Runs(runtime string) bool { return !s.other || !IsStorageHash(runtime) }
 
 func (s *shelf) Remove(_ context.Context, program string) (Change, error) {
 	return &shelfChange{s, program, nil}, nil

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,11 @@ import (
 type deployments struct{ node *Node }
 
 var _ network.ProgramHandler = (*deployments)(nil)
+
+// Runs says whether a runtime is the node's own.
+func (d *deployments) Runs(runtime string) bool {
+	return slices.Contains(d.node.registry.Runtimes(), runtime)
+}
 
 // Prepare builds a program.
 func (d *deployments) Prepare(ctx context.Context, m network.Deployment) (network.Change, error) {
@@ -30,7 +36,7 @@ func (d *deployments) Prepare(ctx context.Context, m network.Deployment) (networ
 	change, err := d.node.registry.Prepare(ctx, programs.Deployment{
 		ID: m.Program, Name: name, Description: description, Owner: m.Owner, CodeRef: codeRef,
 		Version: programs.Version{CodeRef: m.CodeRef, CodeHash: m.CodeHash, Encoding: string(m.Content.Code.Encoding),
-			Entrypoint: m.Content.Code.Entrypoint, Runtime: m.Content.Runtime.Ref, Memory: m.Content.Resources.Memory,
+			Entrypoint: m.Content.Code.Entrypoint, Runtime: m.Content.Runtime.Ref, Stored: stored(m.Runtime), Memory: m.Content.Resources.Memory,
 			Timeout: m.Content.Resources.Seconds, Variables: variables, NoInternet: !m.Content.Environment.Internet, Message: m.Message, Created: time.Now().UTC()}})
 	var fault *programs.BuildError
 	if errors.As(err, &fault) {
@@ -44,6 +50,14 @@ func (d *deployments) Prepare(ctx context.Context, m network.Deployment) (networ
 		return nil, err
 	}
 	return change, nil
+}
+
+// stored is a runtime that is not the node's own.
+func stored(m *network.RuntimeModule) *programs.Runtime {
+	if m == nil {
+		return nil
+	}
+	return &programs.Runtime{CodeHash: m.CodeHash, Encoding: m.Encoding, Entrypoint: m.Entrypoint, Variables: m.Variables, Of: m.Of}
 }
 
 // explain is a fault's message and its stack, without the stack's beginning where that says the message again.
