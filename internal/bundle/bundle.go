@@ -1,5 +1,5 @@
 // Package bundle makes what is uploaded of a program: one file as it is, or a zip of a folder's files, with the Python
-// packages that they ask for and the bytecode of all of it.
+// packages that they ask for and the bytecode of all of it, or the module that a compiler makes of a folder.
 //
 // The same files give the same bytes: names are in order, and no time, mode or path of this machine is in them.
 package bundle
@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strconv"
@@ -51,6 +52,14 @@ func (b *Bundle) Hash() string {
 type Reporter struct {
 	Note     func(text string)
 	Progress func(what string) (end func()) // something that may take seconds
+	Output   io.Writer                      // what compilers say; nil: nobody reads it
+}
+
+func (r *Reporter) output() io.Writer {
+	if r.Output == nil {
+		return io.Discard
+	}
+	return r.Output
 }
 
 // files are file contents by slash-separated relative paths.
@@ -61,9 +70,12 @@ func (all files) has(name string) bool {
 	return ok
 }
 
-// Pack makes the bundle that the runtime is to run. A Python program's packages are fetched by the uv or pip of this machine
-// until ctx ends.
+// Pack makes the bundle that the runtime is to run. A Python program's packages are fetched by the uv or pip of this machine,
+// and a compiled one is built, until ctx ends.
 func (s *Source) Pack(ctx context.Context, runtime string, reporter Reporter) (*Bundle, error) {
+	if s.Language.compiled() && s.folder != "" {
+		return s.compiledPack(ctx, reporter)
+	}
 	b := &Bundle{Name: s.Name, Encoding: "zip", Entrypoint: s.Entrypoint, Bytes: s.raw}
 	target, isPython := targets[runtime]
 	switch {

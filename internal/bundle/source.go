@@ -42,6 +42,9 @@ func Read(file, entrypoint, runtime string) (*Source, error) {
 		return nil, err
 	case info.IsDir():
 		s.folder = absolute
+		if s.Language = compiledFolder(file, runtime); s.Language.compiled() {
+			return s, nil
+		}
 		s.files, err = readFolder(file)
 	case !info.Mode().IsRegular():
 		return nil, &Error{Text: file + " is neither a file nor a folder"}

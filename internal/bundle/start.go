@@ -16,7 +16,28 @@ const (
 	Unknown Language = iota
 	JavaScript
 	Python
+	Rust
+	Go
 )
+
+// compiled says whether a program in the language is deployed as a module.
+func (l Language) compiled() bool { return l == Rust || l == Go }
+
+// Suits says whether a program in the language can have that runtime. What a stored runtime takes is not known here.
+func (l Language) Suits(runtime string) bool {
+	switch {
+	case l == Unknown, isStored(runtime):
+		return true
+	case l.compiled():
+		return slices.Contains(moduleRuntimes, runtime)
+	}
+	return LanguageOf(runtime) == l
+}
+
+// isStored says whether a runtime is named by an item hash.
+func isStored(runtime string) bool {
+	return len(runtime) == 64 && strings.Trim(runtime, "0123456789abcdef") == ""
+}
 
 // DefaultRuntime is the runtime of a new program of that language; empty if there is none.
 func (l Language) DefaultRuntime() string {
@@ -25,6 +46,10 @@ func (l Language) DefaultRuntime() string {
 		return "nodejs20"
 	case Python:
 		return "python3.11"
+	case Rust:
+		return "rust"
+	case Go:
+		return "go"
 	}
 	return ""
 }
@@ -73,7 +98,13 @@ func (s *Source) findStart(runtime string) error {
 		if s.Language == Unknown {
 			s.Language = ofFile(s.Name)
 		}
-		return nil
+		return s.checkModule(runtime)
+	}
+	if isStored(runtime) {
+		return s.findAnyStart()
+	}
+	if slices.Contains(moduleRuntimes, runtime) {
+		return &Error{fmt.Sprintf("%s: it has neither a Cargo.toml nor Go files to build", s.path), "name the module: --file NAME.wasm, or --entrypoint NAME.wasm if it is in there"}
 	}
 	script, reason := s.files.javascriptStart()
 	module, others := s.files.pythonStart()
@@ -92,6 +123,35 @@ func (s *Source) findStart(runtime string) error {
 		return &Error{fmt.Sprintf("%s: %s, and no %s", s.path, reason, pythonNames), nameStart}
 	}
 	return nil
+}
+
+// checkModule refuses a source file where a runtime takes modules.
+func (s *Source) checkModule(runtime string) error {
+	if !slices.Contains(moduleRuntimes, runtime) {
+		return nil
+	}
+	switch path.Ext(s.Name) {
+	case ".rs", ".go", ".c", ".cc", ".cpp", ".zig", ".ts", ".wat":
+		return &Error{s.path + " is source, and " + runtime + " runs modules", "give the folder of a Rust or Go program, or what your compiler makes for wasm32-wasip1: --file NAME.wasm"}
+	}
+	return nil
+}
+
+// findAnyStart is for runtimes that somebody deployed: the start is the only file with one of the usual names.
+func (s *Source) findAnyStart() error {
+	for _, name := range []string{"main", "index", "function", "handler", "app"} {
+		var found []string
+		for file := range s.files {
+			if strings.TrimSuffix(file, path.Ext(file)) == name {
+				found = append(found, file)
+			}
+		}
+		if len(found) == 1 {
+			s.Entrypoint = found[0]
+			return nil
+		}
+	}
+	return &Error{s.path + ": nothing in it has a name as main, index, function, handler or app", nameStart}
 }
 
 const nameStart = "name the file to start from with --entrypoint"
