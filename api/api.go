@@ -17,6 +17,8 @@ import (
 	"github.com/aleph-edge/aleph-edge/logs"
 	"github.com/aleph-edge/aleph-edge/network"
 	"github.com/aleph-edge/aleph-edge/programs"
+	"github.com/aleph-edge/aleph-edge/queue"
+	"github.com/aleph-edge/aleph-edge/triggers/delivery"
 	triggers "github.com/aleph-edge/aleph-edge/triggers/http"
 	"github.com/aleph-edge/aleph-edge/usage"
 )
@@ -34,7 +36,10 @@ type Config struct {
 	Requests *network.RequestVerifier
 	Logs     *logs.Logs
 	Meter    *usage.Meter
-	Counters func() map[string]int64 // what the node holds now, for /about/usage/system
+	Queue    *queue.Queue
+	Sources  *delivery.Sources
+	Topics   func(ctx *fasthttp.RequestCtx, topic string) // answers what is posted to a topic
+	Counters func() map[string]int64                      // what the node holds now, for /about/usage/system
 	Log      *slog.Logger
 }
 
@@ -162,6 +167,11 @@ func (a *API) route(ctx *fasthttp.RequestCtx, path string) {
 	case first == "messages" && tail != "" && !strings.Contains(tail, "/"):
 		if get {
 			a.Messages.GetMessage(ctx, tail)
+			return
+		}
+	case first == "topics" && tail != "" && !strings.Contains(tail, "/"):
+		if allowed = fasthttp.MethodPost; method == allowed {
+			a.Topics(ctx, tail)
 			return
 		}
 	case rest == "storage/add_file":

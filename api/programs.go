@@ -14,22 +14,24 @@ import (
 
 	"github.com/aleph-edge/aleph-edge/abi"
 	"github.com/aleph-edge/aleph-edge/programs"
+	declaration "github.com/aleph-edge/aleph-edge/triggers"
 	triggers "github.com/aleph-edge/aleph-edge/triggers/http"
 )
 
 // programJSON is a program as callers see it.
 type programJSON struct {
 	*programs.Record
-	Runtime    string            `json:"runtime"`
-	Engine     string            `json:"engine,omitempty"` // what runs the runtime's programs
-	Memory     int               `json:"memory"`
-	Timeout    int               `json:"timeout"`
-	Variables  map[string]string `json:"variables"`
-	NoInternet bool              `json:"no_internet,omitempty"`
-	Encoding   string            `json:"encoding"`
-	Entrypoint string            `json:"entrypoint"`
-	Endpoint   string            `json:"endpoint"`
-	Status     string            `json:"status"`
+	Runtime    string                   `json:"runtime"`
+	Engine     string                   `json:"engine,omitempty"` // what runs the runtime's programs
+	Memory     int                      `json:"memory"`
+	Timeout    int                      `json:"timeout"`
+	Variables  map[string]string        `json:"variables"`
+	NoInternet bool                     `json:"no_internet,omitempty"`
+	Triggers   *declaration.Declaration `json:"triggers,omitempty"`
+	Encoding   string                   `json:"encoding"`
+	Entrypoint string                   `json:"entrypoint"`
+	Endpoint   string                   `json:"endpoint"`
+	Status     string                   `json:"status"`
 }
 
 func (a *API) describe(ctx *fasthttp.RequestCtx, r *programs.Record) programJSON {
@@ -38,7 +40,11 @@ func (a *API) describe(ctx *fasthttp.RequestCtx, r *programs.Record) programJSON
 	if variables == nil {
 		variables = map[string]string{}
 	}
-	return programJSON{Record: r, Runtime: v.Runtime, Engine: a.Programs.Language(v.Runtime), Memory: v.Memory, Timeout: v.Timeout, Variables: variables, NoInternet: v.NoInternet, Encoding: v.Encoding,
+	var declared *declaration.Declaration
+	if !v.Triggers.Empty() {
+		declared = &v.Triggers
+	}
+	return programJSON{Record: r, Runtime: v.Runtime, Engine: a.Programs.Language(v.Runtime), Memory: v.Memory, Timeout: v.Timeout, Variables: variables, NoInternet: v.NoInternet, Triggers: declared, Encoding: v.Encoding,
 		Entrypoint: v.Entrypoint, Endpoint: fmt.Sprintf("%s://%s%s%s", ctx.URI().Scheme(), ctx.Host(), runPrefix, r.ID), Status: "active"}
 }
 
@@ -68,9 +74,22 @@ func (a *API) program(ctx *fasthttp.RequestCtx, method, rest string) {
 		handler, public = a.usage, false
 	case "rollback":
 		handler, allowed, public = a.rollback, fasthttp.MethodPost, false
+	case "triggers":
+		handler, public = a.triggers, false
+	case "events":
+		handler, public = a.events, false
+	case "results":
+		handler, public = a.results, false
+	case "events/pause", "events/resume", "events/retry", "events/discard":
+		handler, allowed, public = func(ctx *fasthttp.RequestCtx, p *programs.Program) { a.act(ctx, p, what[len("events/"):]) }, fasthttp.MethodPost, false
 	default:
-		triggers.WriteError(ctx, abi.ErrNotFound, string(ctx.Path()), nil)
-		return
+		name, fires := strings.CutSuffix(what, "/fire")
+		name, named := strings.CutPrefix(name, "triggers/")
+		if !fires || !named {
+			triggers.WriteError(ctx, abi.ErrNotFound, string(ctx.Path()), nil)
+			return
+		}
+		handler, allowed, public = func(ctx *fasthttp.RequestCtx, p *programs.Program) { a.fire(ctx, p, name) }, fasthttp.MethodPost, false
 	}
 	if !slices.Contains(strings.Split(allowed, ", "), method) {
 		ctx.Response.Header.Set("Allow", allowed)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,8 +132,9 @@ type Invocation struct {
 	deadline time.Time
 	reply    abi.Response
 	record   usage.Record
-	logged   int // bytes
-	dropped  int // log entries
+	logged   int    // bytes
+	dropped  int    // log entries
+	reason   string // what the guest failed with, in its own words
 
 	depth uint32   // how many events have led to this one
 	store kv.Store // instead of the program's; nil: that
@@ -162,7 +164,7 @@ func (d *Dispatcher) Begin(ctx context.Context, p *programs.Program, kind uint32
 	inv.reply = abi.Response{}
 	inv.record = usage.Record{Attempt: attempt}
 	inv.record.Trigger.Type = abi.KindName(kind)
-	inv.logged, inv.dropped = 0, 0
+	inv.logged, inv.dropped, inv.reason = 0, 0, ""
 	inv.depth, inv.store = 0, nil
 	fill(inv.record.Invocation[:])
 	hex.Encode(inv.ID[:], inv.record.Invocation[:])
@@ -198,6 +200,9 @@ func (inv *Invocation) Fail(e *Error) {
 	inv.logf(3, "%s", e)
 	inv.record.Status, inv.record.ErrorClass, inv.record.ResponseBytes = uint16(e.Row.Status), e.Row.Code, 0
 }
+
+// Reason is what the guest failed with, in its own words; for its owner only, as is its log.
+func (inv *Invocation) Reason() string { return inv.reason }
 
 // Serving is the version that runs.
 func (inv *Invocation) Serving() *programs.Serving { return inv.serving }
@@ -333,6 +338,7 @@ func (inv *Invocation) answered() *Error {
 		text = reply.ErrorStack
 	}
 	inv.logf(3, "%s", text)
+	inv.reason = string(reply.ErrorMessage)
 	switch own, node := inv.instance.MemoryLimited(); {
 	case reply.ErrorCode == abi.GuestInvalidReply:
 		return &Error{Row: abi.ErrInvalidReply}
@@ -357,6 +363,7 @@ func (inv *Invocation) fault() *Error {
 		return &Error{Row: abi.ErrInternal}
 	}
 	inv.logf(3, "stopped: %s", fault.Message)
+	inv.reason, _, _ = strings.Cut(fault.Message, "\n")
 	switch {
 	case own:
 		return inv.memoryLimit()

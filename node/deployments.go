@@ -23,6 +23,10 @@ func (d *deployments) Runs(runtime string) bool {
 
 // Prepare builds a program.
 func (d *deployments) Prepare(ctx context.Context, m network.Deployment) (network.Change, error) {
+	declared, err := d.node.declared(m.Content)
+	if err != nil {
+		return nil, err
+	}
 	name, _ := m.Content.Metadata["name"].(string)
 	description, _ := m.Content.Metadata["description"].(string)
 	variables := map[string]string{}
@@ -37,7 +41,7 @@ func (d *deployments) Prepare(ctx context.Context, m network.Deployment) (networ
 		ID: m.Program, Name: name, Description: description, Owner: m.Owner, CodeRef: codeRef,
 		Version: programs.Version{CodeRef: m.CodeRef, CodeHash: m.CodeHash, Encoding: string(m.Content.Code.Encoding),
 			Entrypoint: m.Content.Code.Entrypoint, Runtime: m.Content.Runtime.Ref, Stored: stored(m.Runtime), Memory: m.Content.Resources.Memory,
-			Timeout: m.Content.Resources.Seconds, Variables: variables, NoInternet: !m.Content.Environment.Internet, Message: m.Message, Created: time.Now().UTC()}})
+			Timeout: m.Content.Resources.Seconds, Variables: variables, NoInternet: !m.Content.Environment.Internet, Triggers: *declared, Message: m.Message, Created: time.Now().UTC()}})
 	var fault *programs.BuildError
 	if errors.As(err, &fault) {
 		hint := fault.Hint
@@ -84,7 +88,7 @@ func (d *deployments) Remove(_ context.Context, id string) (network.Change, erro
 // drop drops a forgotten program's data and log. What it used stays.
 func (n *Node) drop(id string) {
 	n.egress.Remove(id)
-	err := errors.Join(n.db.DropStore(id), n.logs.Remove(id), n.meter.Remove(id))
+	err := errors.Join(n.dropEvents(id), n.db.DropStore(id), n.logs.Remove(id), n.meter.Remove(id))
 	if err != nil {
 		n.config.Log.Error("what a forgotten program had is not all dropped; the next start tries again", "program", id, "error", err)
 	}

@@ -27,10 +27,12 @@ import (
 	"github.com/aleph-edge/aleph-edge/logs"
 	"github.com/aleph-edge/aleph-edge/network"
 	"github.com/aleph-edge/aleph-edge/programs"
+	"github.com/aleph-edge/aleph-edge/queue"
 	"github.com/aleph-edge/aleph-edge/runtime/javascript"
 	"github.com/aleph-edge/aleph-edge/runtime/pool"
 	"github.com/aleph-edge/aleph-edge/runtime/python"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
+	"github.com/aleph-edge/aleph-edge/triggers/delivery"
 	triggers "github.com/aleph-edge/aleph-edge/triggers/http"
 	"github.com/aleph-edge/aleph-edge/usage"
 )
@@ -52,7 +54,10 @@ type Node struct {
 	egress     *egress.Client
 	dispatcher *host.Dispatcher
 	trigger    *triggers.Trigger
+	delivery   *delivery.Handler
+	queue      *queue.Queue
 	network    *network.Node
+	events     events
 	handler    fasthttp.RequestHandler
 	server     *fasthttp.Server
 	listener   *net.TCPListener
@@ -112,6 +117,7 @@ func Open(config Config) (_ *Node, err error) {
 		CodePath:  func(hash string) string { return filepath.Join(config.Data, "blobs", hash) },
 		Languages: languages(),
 		Attach:    n.dispatcher.Attach,
+		Changed:   n.changed,
 		Removed:   n.drop,
 		Preparing: n.preparing,
 		Logged: func(program string, level int, text []byte) {
@@ -122,11 +128,19 @@ func Open(config Config) (_ *Node, err error) {
 	if n.trigger, err = triggers.New(n.dispatcher, config.MaxBody, config.Log); err != nil {
 		return nil, err
 	}
+	n.delivery = delivery.New(delivery.Config{Dispatcher: n.dispatcher, Programs: n.registry,
+		Draft: func(program string) *kv.Draft { return n.db.Draft(program, kv.Quota{}) }})
+	if n.queue, err = queue.Open(n.db, queue.Options{Handler: n.delivery, Policy: n.delivery.Policy, MaxDepth: host.MaxDepth, Log: config.Log}); err != nil {
+		return nil, err
+	}
 	if n.network, err = network.Open(n.db, config.Data, network.NodeOptions{Programs: &deployments{n}, Allow: config.allows, Log: config.Log}); err != nil {
 		return nil, err
 	}
+	if err := n.openEvents(); err != nil {
+		return nil, err
+	}
 	handler := &api.API{Config: api.Config{Life: n.life, NodeID: n.id, Version: Version, Open: config.open(), MaxBody: maxUpload,
-		Trigger: n.trigger, Programs: n.registry, Logs: n.logs, Meter: n.meter, Counters: n.Counters, Log: config.Log,
+		Trigger: n.trigger, Programs: n.registry, Logs: n.logs, Meter: n.meter, Queue: n.queue, Sources: n.events.sources, Topics: n.events.messages.PostTopic, Counters: n.Counters, Log: config.Log,
 		Messages: network.NewHandler(n.network, network.HandlerOptions{WriteError: api.WriteRejection, MaxFile: maxUpload}),
 		Requests: network.NewRequestVerifier(n.db, n.id, time.Now)}}
 	n.handler = handler.Handle
@@ -147,6 +161,7 @@ func Open(config Config) (_ *Node, err error) {
 	}
 	n.work.Go(n.trim)
 	n.work.Go(n.warm)
+	n.work.Go(n.runEvents)
 	return n, nil
 }
 
@@ -188,7 +203,10 @@ func (n *Node) Serve(ctx context.Context) error {
 			n.dispatcher.Interrupt()
 		})
 		drained, cancel := context.WithTimeout(context.Background(), 2*n.config.Grace) // a second call would not wait
+		var events sync.WaitGroup
+		events.Go(func() { n.queue.Close(drained) })
 		err = n.server.ShutdownWithContext(drained)
+		events.Wait()
 		cancel()
 		interrupt.Stop()
 	}
@@ -204,6 +222,11 @@ func (n *Node) close() error {
 		if err := n.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
+	}
+	if n.queue != nil {
+		interrupted, cancel := context.WithCancel(context.Background())
+		cancel()
+		n.queue.Close(interrupted)
 	}
 	if n.network != nil {
 		n.network.Close()

@@ -5,8 +5,11 @@
 package triggers
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -120,4 +123,29 @@ func (c *Confirmations) UnmarshalJSON(text []byte) error {
 		return nil
 	}
 	return fmt.Errorf(`confirmations %.40s: must be a number of blocks, "safe" or "finalized"`, text)
+}
+
+// MaxText bounds the JSON of a declaration, in bytes.
+const MaxText = 256 << 10
+
+// Read reads a declaration from JSON. The error is an *Error.
+func Read(text []byte) (*Declaration, error) {
+	if len(text) > MaxText {
+		return nil, Errorf("", "%d bytes, limit %d", len(text), MaxText)
+	}
+	d := &Declaration{}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	err := decoder.Decode(d)
+	if err == nil && decoder.More() {
+		err = errors.New("there is something after the object")
+	}
+	mismatch, wrong := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case err == nil:
+		return d, nil
+	case wrong:
+		return nil, Errorf(mismatch.Field, "must not be %s", mismatch.Value)
+	}
+	return nil, &Error{Text: strings.TrimPrefix(err.Error(), "json: "), Hint: "docs/triggers.md has the form of triggers"}
 }

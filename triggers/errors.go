@@ -12,7 +12,12 @@ type Error struct {
 	Hint  string // what to do; may be empty
 }
 
-func (e *Error) Error() string { return e.Field + ": " + e.Text }
+func (e *Error) Error() string {
+	if e.Field == "" {
+		return e.Text
+	}
+	return e.Field + ": " + e.Text
+}
 
 // Errorf makes an Error without a hint.
 func Errorf(field, format string, args ...any) *Error {

@@ -17,6 +17,7 @@ import (
 	"github.com/aleph-edge/aleph-edge/internal/bundle"
 	"github.com/aleph-edge/aleph-edge/internal/client"
 	"github.com/aleph-edge/aleph-edge/network"
+	"github.com/aleph-edge/aleph-edge/triggers"
 )
 
 // What a new program has where no flag says otherwise: the guide's values.
@@ -32,6 +33,7 @@ type deployFlags struct {
 	file, entrypoint               string
 	env                            []string
 	noInternet, another, asJSON    bool
+	triggers                       triggerFlags
 }
 
 func (a *app) deployCommand() *cobra.Command {
@@ -62,6 +64,7 @@ The program is ready when the command ends. A program that cannot start is not d
 		},
 	}
 	f.register(cmd.Flags())
+	f.triggers.register(cmd.Flags())
 	cmd.MarkFlagsMutuallyExclusive("id", "new")
 	_ = cmd.MarkFlagRequired("file") // fails only if there is no such flag
 	_ = cmd.RegisterFlagCompletionFunc("runtime", a.completeRuntime)
@@ -113,6 +116,9 @@ func (a *app) deploy(ctx context.Context, f deployFlags, given *pflag.FlagSet) e
 	}
 	wanted := stateOf(existing)
 	wanted.apply(f, given, variables, source.Language)
+	if err := f.triggers.apply(&wanted.triggers, given); err != nil {
+		return err
+	}
 	if wanted.runtime == "" {
 		return usagef("--runtime is required: %s does not tell it", f.file)
 	}
@@ -188,6 +194,7 @@ type state struct {
 	memory, timeout            int
 	variables                  map[string]string
 	noInternet                 bool
+	triggers                   triggers.Declaration
 	encoding, entrypoint       string
 }
 
@@ -198,7 +205,7 @@ func stateOf(p *client.Program) state {
 	}
 	return state{
 		name: p.Name, description: p.Description, runtime: p.Runtime, memory: p.Memory, timeout: p.Timeout,
-		variables: p.Variables, noInternet: p.NoInternet, encoding: p.Encoding, entrypoint: p.Entrypoint,
+		variables: p.Variables, noInternet: p.NoInternet, triggers: declaredBy(p), encoding: p.Encoding, entrypoint: p.Entrypoint,
 	}
 }
 
@@ -244,6 +251,7 @@ func (s *state) difference(other state) []string {
 		{"timeout", s.timeout == other.timeout},
 		{"variables", maps.Equal(s.variables, other.variables)},
 		{"internet", s.noInternet == other.noInternet},
+		{"triggers", sameTriggers(s.triggers, other.triggers)},
 		{"entrypoint", s.encoding == other.encoding && s.entrypoint == other.entrypoint},
 	} {
 		if !field.same {
@@ -347,6 +355,9 @@ func (d *deployment) program(ctx context.Context, settings *network.Program, wan
 	delete(content.Metadata, "description")
 	if wanted.description != "" {
 		content.Metadata["description"] = wanted.description
+	}
+	if err := declare(&content, wanted.triggers); err != nil {
+		return "", err
 	}
 	content.Environment.Internet = !wanted.noInternet
 	content.Resources.Memory, content.Resources.Seconds = wanted.memory, wanted.timeout

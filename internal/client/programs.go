@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/network"
+	"github.com/aleph-edge/aleph-edge/triggers"
 )
 
 // Node is what a node says of itself.
@@ -19,29 +20,39 @@ type Node struct {
 	Version  string   `json:"version"`
 	Runtimes []string `json:"runtimes"` // slugs that a program may name
 	Open     bool     `json:"open"`     // whether any account may deploy
+
+	Languages []Language `json:"languages"`
+}
+
+// Language is how far a node is with an engine of its own.
+type Language struct {
+	Name     string   `json:"name"`
+	Runtimes []string `json:"runtimes"` // those that it runs
+	State    string   `json:"state"`    // ready, waiting, compiling, initialising or failed
 }
 
 // Program is a deployed program; its limits, code and variables are those of the active version.
 type Program struct {
-	ItemHash      string            `json:"item_hash"` // the program's id
-	Name          string            `json:"name"`
-	Description   string            `json:"description,omitempty"`
-	Owner         string            `json:"owner"` // an address
-	Runtime       string            `json:"runtime"`
-	Engine        string            `json:"engine,omitempty"` // what runs the runtime, as python3.11 runs python3.9
-	Memory        int               `json:"memory"`           // MiB
-	Timeout       int               `json:"timeout"`          // seconds
-	Variables     map[string]string `json:"variables"`
-	NoInternet    bool              `json:"no_internet,omitempty"` // it may make no outbound requests
-	Encoding      string            `json:"encoding"`              // of the code: plain or zip
-	Entrypoint    string            `json:"entrypoint"`
-	CodeRef       string            `json:"code_ref,omitempty"` // the STORE that a STORE with new code names; empty if the code is pinned
-	Endpoint      string            `json:"endpoint"`           // the URL that calls it
-	Created       time.Time         `json:"created"`
-	Updated       time.Time         `json:"updated"`
-	ActiveVersion int               `json:"active_version"`
-	Versions      []Version         `json:"versions"` // oldest first
-	Status        string            `json:"status"`   // "active"
+	ItemHash      string                `json:"item_hash"` // the program's id
+	Name          string                `json:"name"`
+	Description   string                `json:"description,omitempty"`
+	Owner         string                `json:"owner"` // an address
+	Runtime       string                `json:"runtime"`
+	Engine        string                `json:"engine,omitempty"` // what runs the runtime, as python3.11 runs python3.9
+	Memory        int                   `json:"memory"`           // MiB
+	Timeout       int                   `json:"timeout"`          // seconds
+	Variables     map[string]string     `json:"variables"`
+	NoInternet    bool                  `json:"no_internet,omitempty"` // it may make no outbound requests
+	Triggers      *triggers.Declaration `json:"triggers,omitempty"`    // what runs it beside HTTP; nil: nothing
+	Encoding      string                `json:"encoding"`              // of the code: plain or zip
+	Entrypoint    string                `json:"entrypoint"`
+	CodeRef       string                `json:"code_ref,omitempty"` // the STORE that a STORE with new code names; empty if the code is pinned
+	Endpoint      string                `json:"endpoint"`           // the URL that calls it
+	Created       time.Time             `json:"created"`
+	Updated       time.Time             `json:"updated"`
+	ActiveVersion int                   `json:"active_version"`
+	Versions      []Version             `json:"versions"` // oldest first
+	Status        string                `json:"status"`   // "active"
 }
 
 // Version is one state of a program's code and limits.

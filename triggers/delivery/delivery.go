@@ -90,6 +90,9 @@ func (h *Handler) Run(ctx context.Context, d *queue.Delivery) queue.Outcome {
 	inv.From(origin)
 	appendRequest(inv, &form)
 	result, failed := run(inv)
+	if reason := inv.Reason(); failed != nil && reason != "" {
+		return outcome(&host.Error{Row: failed.Row, Detail: reason})
+	}
 	if failed != nil {
 		return outcome(failed)
 	}
