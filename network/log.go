@@ -1,9 +1,11 @@
 package network
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/aleph-edge/aleph-edge/kv"
@@ -30,16 +32,19 @@ const maxRead = 1 << 20
 // trimmed is how many entries one transaction deletes.
 const trimmed = 256
 
+// maxCopied bounds the content that an entry holds, in bytes. A larger one is read from where it is kept.
+const maxCopied = 16 << 10
+
 // A Processed message is an entry of the log.
 type Processed struct {
 	Sequence uint64
-	Hash     string   // item hash
+	Hash     string   // item hash; empty if it has been forgotten, and the rest, too
 	Depth    uint32   // how many events have led to it; 0 from outside
-	Message  *Message // nil if it has been forgotten
+	Message  *Message // without its signature and ItemContent
 	Content  []byte   // its content, as JSON, wherever it is kept
 }
 
-// appendLog writes a message's entry.
+// appendLog writes a message's entry. It holds all that a reader of the log looks at, so that reading many is one pass.
 func appendLog(tx *kv.Txn, r *Record) error {
 	last, err := loadSequence(tx, sequenceKey)
 	if err != nil {
@@ -48,8 +53,53 @@ func appendLog(tx *kv.Txn, r *Record) error {
 	if err := saveSequence(tx, sequenceKey, last+1); err != nil {
 		return err
 	}
-	entry := binary.BigEndian.AppendUint32(nil, r.Depth)
-	return tx.Set(logKey(last+1), append(entry, r.Message.ItemHash...))
+	r.Sequence = last + 1
+	return tx.Set(logKey(r.Sequence), encodeEntry(r))
+}
+
+// eraseLog takes a forgotten message out of its entry, if that is still there.
+func eraseLog(tx *kv.Txn, r *Record) error {
+	if r.Sequence == 0 {
+		return nil
+	}
+	_, there, err := tx.Get(logKey(r.Sequence))
+	if err != nil || !there {
+		return err
+	}
+	return tx.Set(logKey(r.Sequence), nil)
+}
+
+// encodeEntry is the value of an entry: the depth, the time, texts with their length before them, and the content.
+func encodeEntry(r *Record) []byte {
+	m := r.Message
+	b := binary.BigEndian.AppendUint32(make([]byte, 0, 256+len(m.ItemContent)), r.Depth)
+	b = binary.BigEndian.AppendUint64(b, math.Float64bits(m.Time))
+	for _, text := range []string{m.ItemHash, m.Chain, m.Sender, m.Channel, string(m.Type), string(m.ItemType)} {
+		b = append(binary.AppendUvarint(b, uint64(len(text))), text...)
+	}
+	if len(m.ItemContent) > maxCopied {
+		return b
+	}
+	return append(b, m.ItemContent...)
+}
+
+func decodeEntry(b []byte) (p Processed, err error) {
+	broken := errors.New("a broken entry of the log")
+	if len(b) < 12 {
+		return p, broken
+	}
+	p.Depth, p.Message = binary.BigEndian.Uint32(b), &Message{Time: math.Float64frombits(binary.BigEndian.Uint64(b[4:]))}
+	b = b[12:]
+	m := p.Message
+	for _, text := range []*string{&m.ItemHash, &m.Chain, &m.Sender, &m.Channel, (*string)(&m.Type), (*string)(&m.ItemType)} {
+		n, size := binary.Uvarint(b)
+		if size <= 0 || n > uint64(len(b)-size) {
+			return p, broken
+		}
+		*text, b = string(b[size:size+int(n)]), b[size+int(n):]
+	}
+	p.Hash, p.Content = m.ItemHash, bytes.Clone(b)
+	return p, nil
 }
 
 func loadSequence(tx *kv.Txn, key string) (uint64, error) {
@@ -102,20 +152,28 @@ func (n *Node) Messages(after uint64, limit int) (some []Processed, err error) {
 	return some, nil
 }
 
-// processed reads the message of an entry.
+// processed reads an entry.
 func (n *Node) processed(tx *kv.Txn, entry kv.Record) (p Processed, err error) {
-	if p.Sequence, err = strconv.ParseUint(lastSegment(entry.Key), 16, 64); err != nil || len(entry.Value) < 4 {
-		return p, fmt.Errorf("record %s: %d bytes", entry.Key, len(entry.Value))
+	sequence, err := strconv.ParseUint(lastSegment(entry.Key), 16, 64)
+	if err != nil {
+		return p, fmt.Errorf("record %s: %w", entry.Key, err)
 	}
-	p.Depth, p.Hash = binary.BigEndian.Uint32(entry.Value), string(entry.Value[4:])
+	if len(entry.Value) == 0 {
+		return Processed{Sequence: sequence}, nil // forgotten
+	}
+	if p, err = decodeEntry(entry.Value); err != nil {
+		return p, fmt.Errorf("record %s: %w", entry.Key, err)
+	}
+	if p.Sequence = sequence; len(p.Content) > 0 {
+		return p, nil
+	}
 	r, found, err := load[Record](tx, messageKey(p.Hash))
-	if err != nil || !found || r.Status != StatusProcessed {
-		return p, err
+	if err != nil || !found {
+		return p, notThere(err, messageKey(p.Hash))
 	}
-	p.Message = r.Message
 	p.Content, err = n.contentOf(r.Message)
 	if gone := (waiting)(nil); errors.As(err, &gone) { // it is being forgotten
-		p.Message, p.Content, err = nil, nil, nil
+		return Processed{Sequence: sequence}, nil
 	}
 	return p, err
 }

@@ -2,7 +2,9 @@ package network
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 )
@@ -67,7 +69,7 @@ func TestLog(t *testing.T) {
 	forget := w.forget(post.ItemHash)
 	w.accept(forget, StatusProcessed)
 	all = entries(t, w.node, 0)
-	if all[0].Hash != post.ItemHash || all[0].Message != nil || all[0].Content != nil {
+	if all[0].Hash != "" || all[0].Message != nil || all[0].Content != nil {
 		t.Errorf("the forgotten one is %+v", all[0])
 	}
 	wantLog(t, all[1:], store, program, forget)
@@ -88,11 +90,20 @@ func TestLog(t *testing.T) {
 	}
 	another := w.sign(TypePost, &Post{Type: "note", Address: Address(w.key), Time: w.now()})
 	w.accept(another, StatusProcessed)
+	large := w.sign(TypePost, &Post{Type: "note", Address: Address(w.key), Time: w.now(), Content: json.RawMessage(`"` + strings.Repeat("x", 2*maxCopied) + `"`)})
+	w.accept(large, StatusProcessed)
 	last, err := w.node.LastMessage()
-	if err != nil || last != 5 {
-		t.Errorf("the last is %d, %v; want 5", last, err)
+	if err != nil || last != 6 {
+		t.Errorf("the last is %d, %v; want 6", last, err)
 	}
-	wantLog(t, entries(t, w.node, 4), another)
+	wantLog(t, entries(t, w.node, 4), another, large)
+	if err := w.node.TrimMessages(5); err != nil {
+		t.Fatal(err)
+	}
+	w.accept(w.forget(another.ItemHash, large.ItemHash), StatusProcessed)
+	if all := entries(t, w.node, 5); len(all) != 2 || all[0].Message != nil || all[1].Message == nil {
+		t.Errorf("%+v; the trimmed one is not to come back", all)
+	}
 }
 
 // TestLogTogether processes small and large messages at the same time: none meets a conflict, and the log has no gap.
@@ -127,14 +138,18 @@ func TestLogTogether(t *testing.T) {
 	}
 	close(work)
 	wg.Wait()
-	seen := map[string]bool{}
+	seen, gone := map[string]bool{}, 0
 	for _, p := range entries(t, w.node, 0) {
+		if p.Message == nil {
+			gone++
+			continue
+		}
 		if seen[p.Hash] {
 			t.Errorf("%s is there twice", p.Hash)
 		}
 		seen[p.Hash] = true
 	}
-	if len(seen) != forgets+len(messages) {
-		t.Errorf("%d messages in the log, want %d", len(seen), forgets+len(messages))
+	if len(seen) != len(messages) || gone != forgets {
+		t.Errorf("%d messages in the log and %d forgotten ones, want %d and %d", len(seen), gone, len(messages), forgets)
 	}
 }

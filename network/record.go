@@ -27,6 +27,7 @@ type Record struct {
 	Received    time.Time  `json:"received"` // when it came first
 	Rejection   *Rejection `json:"rejection,omitempty"`
 	ForgottenBy []string   `json:"forgotten_by,omitempty"` // item hashes of FORGET messages
+	Sequence    uint64     `json:"sequence,omitempty"`     // of a processed message: in the log
 	Depth       uint32     `json:"depth,omitempty"`        // how many events have led to it; 0 from outside
 
 	Waits []string `json:"waits,omitempty"` // what a pending message waits for: see waitsForFile
@@ -117,6 +118,11 @@ func saveMessage(tx *kv.Txn, r *Record) error {
 	if found {
 		for _, key := range before.indexed() {
 			if err := tx.Delete(key); err != nil {
+				return err
+			}
+		}
+		if r.Status == StatusForgotten {
+			if err := eraseLog(tx, before); err != nil {
 				return err
 			}
 		}

@@ -30,7 +30,7 @@ func (t *Trigger) catchUp() (wait time.Duration, err error) {
 		return wait, nil
 	}
 	from := some[0].mark.after
-	messages, err := t.cfg.Network.Messages(from, readAtOnce)
+	messages, err := t.parse(from)
 	if err != nil {
 		return 0, err
 	}
@@ -74,7 +74,10 @@ func (t *Trigger) catchUp() (wait time.Duration, err error) {
 			}
 		}
 	}
-	return 0, h.hand(messages, through)
+	if err := h.hand(messages); err != nil {
+		return 0, err
+	}
+	return 0, h.flush(position{sequence: through})
 }
 
 // late are the programs that are behind and due, the last of them first, and how long it takes until another is due.

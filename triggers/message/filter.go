@@ -105,8 +105,12 @@ func matches(is pattern, value any) bool {
 	return is == same(value)
 }
 
-// decode reads JSON that is known to be valid, with numbers as they are written.
+// decode reads JSON. Numbers are float64, but where one is too large for it: there they stay as they are written.
 func decode(text []byte) (value any, err error) {
+	if json.Unmarshal(text, &value) == nil {
+		return value, nil
+	}
+	value = nil
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	err = decoder.Decode(&value)

@@ -3,7 +3,6 @@ package message
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -14,8 +13,10 @@ import (
 )
 
 const (
-	// readAtOnce is how many messages a step looks at, and at most as many are in memory.
-	readAtOnce = 500
+	// readAtOnce is how many messages are read at once; three times as many are in memory at most. readsTogether bounds a step that
+	// finds nothing to accept.
+	readAtOnce    = 500
+	readsTogether = 8
 
 	// trimAtOnce is how many entries the log has at least when it is trimmed.
 	trimAtOnce = 512
@@ -50,10 +51,6 @@ func (t *Trigger) follow() (more bool, err error) {
 	if len(t.programs) == 0 {
 		return false, t.skip()
 	}
-	messages, err := t.cfg.Network.Messages(t.read.sequence, readAtOnce)
-	if err != nil || len(messages) == 0 {
-		return false, err
-	}
 	h := &handout{t: t, at: t.read}
 	h.wants = func(p *program, sequence uint64) bool { return !p.mark.behind && p.mark.after < sequence }
 	h.marks = func() map[*program]mark { // those that are refused something fall behind
@@ -65,7 +62,30 @@ func (t *Trigger) follow() (more bool, err error) {
 	}
 	h.checkpoint = func(tx *kv.Txn) error { return tx.Set(logKey, h.at.encode()) }
 	h.done = func() { t.read, t.saved = h.at, h.at }
-	return true, h.hand(messages, messages[len(messages)-1].Sequence)
+	through := t.read.sequence
+	for range readsTogether {
+		some, err := t.next(through)
+		if err != nil {
+			return false, err
+		}
+		if len(some) == 0 {
+			break
+		}
+		through = some[len(some)-1].Sequence
+		if len(some) == readAtOnce {
+			t.readAhead(through)
+		}
+		if err := h.hand(some); err != nil {
+			return false, err
+		}
+		if more = len(some) == readAtOnce; !more || len(h.events) > queue.MaxEvents*3/4 {
+			break
+		}
+	}
+	if through == t.read.sequence {
+		return false, nil
+	}
+	return true, h.flush(position{sequence: through})
 }
 
 // skip passes over what nobody wants. Where that got is written now and then: it is nothing to lose.
@@ -123,21 +143,17 @@ type origin struct {
 	sequence uint64
 }
 
-// hand hands out messages, and then everything up to a sequence is handed out.
-func (h *handout) hand(messages []network.Processed, through uint64) error {
+// hand makes events of messages. They are accepted when they are as many as an Accept takes; the rest is left to flush.
+func (h *handout) hand(messages []parsed) error {
 	var matched []*program
 	for i := range messages {
 		m := &messages[i]
-		document, err := documentOf(m)
-		if err != nil {
-			return err
-		}
-		matched = h.match(matched[:0], document, m.Sequence)
+		matched = h.match(matched[:0], m.document, m.Sequence)
 		for _, p := range matched {
 			if m.Sequence == h.at.sequence+1 && p.id <= h.at.program || !h.wants(p, m.Sequence) {
 				continue
 			}
-			h.events = append(h.events, event(p, m, document))
+			h.events = append(h.events, event(p, m))
 			h.of = append(h.of, origin{p, p.rank, m.Sequence})
 			if len(h.events) == queue.MaxEvents {
 				if err := h.flush(position{m.Sequence - 1, p.id}); err != nil {
@@ -145,26 +161,8 @@ func (h *handout) hand(messages []network.Processed, through uint64) error {
 				}
 			}
 		}
-		*m = network.Processed{Sequence: m.Sequence} // its content is of no use any more
 	}
-	return h.flush(position{sequence: through})
-}
-
-// documentOf is a message as filters see it: nil if it is forgotten.
-func documentOf(m *network.Processed) (map[string]any, error) {
-	if m.Message == nil {
-		return nil, nil
-	}
-	content, err := decode(m.Content)
-	if err != nil {
-		return nil, fmt.Errorf("content of message %s: %w", m.Hash, err)
-	}
-	document := map[string]any{"chain": m.Message.Chain, "sender": m.Message.Sender, "time": m.Message.Time, "type": string(m.Message.Type),
-		"item_type": string(m.Message.ItemType), "item_hash": m.Message.ItemHash, "content": content}
-	if m.Message.Channel != "" {
-		document["channel"] = m.Message.Channel
-	}
-	return document, nil
+	return nil
 }
 
 // match adds the programs that are to get a message, by id, each with the first of its filters that matches.
@@ -190,11 +188,11 @@ func (h *handout) match(matched []*program, document map[string]any, sequence ui
 }
 
 // event is a program's event of a message.
-func event(p *program, m *network.Processed, document map[string]any) queue.Event {
+func event(p *program, m *parsed) queue.Event {
 	declared := &p.declared[p.rank]
 	e := queue.Event{Program: p.id, ID: eventID(m.Hash), Kind: abi.KindMessage, Trigger: declared.Name, Payload: []byte(m.Hash), Depth: m.Depth}
 	if declared.Order != "" {
-		if value := orderKey(declared.Order, document); value != "" {
+		if value := orderKey(declared.Order, m.document); value != "" {
 			e.Key = bounded("message:" + declared.Name + ":" + value)
 		}
 	}

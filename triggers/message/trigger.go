@@ -48,6 +48,7 @@ type Trigger struct {
 	read     position // what the programs that keep up have
 	saved    position // as it is stored
 	trimmed  uint64   // the log's entries up to it were deleted
+	ahead    *ahead   // what is read already; nil for nothing
 }
 
 // A program with filters.
@@ -235,6 +236,11 @@ func (t *Trigger) Run(ctx context.Context) error {
 	if err := t.sweep(); err != nil {
 		return err
 	}
+	defer func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.wait()
+	}()
 	for ctx.Err() == nil {
 		wait, err := t.step()
 		if err != nil {
