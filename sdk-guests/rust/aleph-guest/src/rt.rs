@@ -1,0 +1,144 @@
+//! What the attributes' code calls, and the tests of this crate; nobody else does.
+
+use std::future::Future;
+
+use bytes::Bytes;
+
+use crate::body::Part;
+use crate::error::{Error, OpError, Result};
+use crate::fetch::Head;
+use crate::frame::Invalid;
+use crate::response::{IntoResponse, fail, send};
+use crate::store::Value;
+use crate::{Request, abi, block_on, event, host, operation, store, system};
+
+/// What stands where a program has no `#[init]`: an import of all there is is hidden by what a module has itself.
+pub mod defaults {
+    /// Prepares nothing.
+    pub fn __aleph_guest_init() -> crate::Result<()> {
+        Ok(())
+    }
+}
+
+/// What an `#[init]` function may return.
+pub trait Prepared {
+    /// As a result.
+    fn result(self) -> Result<()>;
+}
+
+impl Prepared for () {
+    fn result(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Error>> Prepared for Result<(), E> {
+    fn result(self) -> Result<()> {
+        self.map_err(Into::into)
+    }
+}
+
+/// What an `#[init]` function returned.
+pub fn prepared(outcome: impl Prepared) -> Result<()> {
+    outcome.result()
+}
+
+/// `aleph_init`: once, before the capture.
+pub fn init(event_len: u32, setup: fn() -> Result<()>) {
+    panics::report(abi::LOAD_EXCEPTION);
+    system::set_logger();
+    if system::read_load(host::event(event_len as usize).leak()).is_err() {
+        fail(abi::LOAD_EXCEPTION, "the load frame cannot be read", "");
+    } else if let Err(error) = setup() {
+        fail(abi::LOAD_EXCEPTION, &error.to_string(), &error.causes());
+    }
+    panics::report(abi::EXCEPTION);
+    #[cfg(all(target_family = "wasm", feature = "allocator"))]
+    crate::memory::open();
+}
+
+/// `aleph_handle`: an event, and a handler that is not async.
+pub fn serve<R: IntoResponse>(event_len: u32, handler: impl FnOnce(Request) -> R) {
+    if let Some(request) = request(event_len) {
+        let result = handler(request).into_response();
+        block_on(send(result));
+    }
+}
+
+/// `aleph_handle`: an event, and an async handler.
+pub fn serve_async<F>(event_len: u32, handler: impl FnOnce(Request) -> F)
+where
+    F: Future<Output: IntoResponse>,
+{
+    if let Some(request) = request(event_len) {
+        block_on(async {
+            let result = handler(request).await.into_response();
+            send(result).await;
+        });
+    }
+}
+
+/// Reads an event's frame as [`serve`] does.
+pub fn read_event(frame: Vec<u8>) -> Result<Request, Invalid> {
+    event::read(frame.leak())
+}
+
+/// Reads a load frame as [`init`] does.
+pub fn read_load(frame: Vec<u8>) -> Result<(), Invalid> {
+    system::read_load(frame.leak())
+}
+
+/// Reads a result as every operation would.
+pub fn read_result(frame: Vec<u8>) -> Result<(), OpError> {
+    let frame = Bytes::from(frame);
+    operation::status(&frame)?;
+    Head::read(frame.clone())?;
+    Part::read(frame.clone())?;
+    store::read_value::<Value>(frame.clone())?;
+    store::read_page::<Value>(frame.clone())?;
+    store::read_number(frame.clone())?;
+    store::read_flag(frame)?;
+    Ok(())
+}
+
+fn request(event_len: u32) -> Option<Request> {
+    match event::read(host::event(event_len as usize).leak()) {
+        Ok(request) => Some(request),
+        Err(_) => {
+            fail(abi::EXCEPTION, "the event cannot be read", "");
+            None
+        }
+    }
+}
+
+#[cfg(target_family = "wasm")]
+mod panics {
+    use std::any::Any;
+
+    use crate::host;
+    use crate::response::fail;
+
+    /// Has a panic fail the event with its message, and end the program.
+    pub(super) fn report(code: u32) {
+        std::panic::set_hook(Box::new(move |info| {
+            let message = format!("panicked: {}", text(info.payload()));
+            let place = info.location().map_or_else(String::new, |place| format!("at {place}"));
+            fail(code, &message, &place);
+            host::exit()
+        }));
+    }
+
+    fn text(payload: &dyn Any) -> &str {
+        match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => text,
+            (None, Some(text)) => text,
+            (None, None) => "with a value that is no text",
+        }
+    }
+}
+
+#[cfg(not(target_family = "wasm"))]
+mod panics {
+    /// A test's panic is the test's.
+    pub(super) fn report(_code: u32) {}
+}
