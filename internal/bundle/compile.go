@@ -48,6 +48,9 @@ func compiledFolder(folder, runtime string) Language {
 	return Unknown
 }
 
+// Compiles says whether a folder's program is compiled for that runtime, which may be empty.
+func Compiles(folder, runtime string) bool { return compiledFolder(folder, runtime).compiled() }
+
 // globEscape is a folder's name as a part of a pattern that matches it alone.
 func globEscape(folder string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(folder)

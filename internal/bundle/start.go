@@ -23,6 +23,11 @@ const (
 // compiled says whether a program in the language is deployed as a module.
 func (l Language) compiled() bool { return l == Rust || l == Go }
 
+// Known says whether a runtime is one that this package packs for.
+func Known(runtime string) bool {
+	return LanguageOf(runtime) != Unknown || slices.Contains(moduleRuntimes, runtime)
+}
+
 // Suits says whether a program in the language can have that runtime. What a stored runtime takes is not known here.
 func (l Language) Suits(runtime string) bool {
 	switch {

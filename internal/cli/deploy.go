@@ -39,13 +39,17 @@ type deployFlags struct {
 func (a *app) deployCommand() *cobra.Command {
 	var f deployFlags
 	cmd := &cobra.Command{
-		Use:   "deploy --name NAME --file FILE",
+		Use:   "deploy --name NAME [--file FILE]",
 		Short: "Deploy a function, or a new version of it",
 		Long: `Deploy a function. FILE is a source file, a folder or a .zip. A folder or zip starts with main of its package.json, or
 with index.js, function.js or main.js; in Python with main.py, function.py, handler.py or app.py.
 
 The packages in a Python folder's requirements.txt, or in [project] of its pyproject.toml, are fetched by uv, or else by
 pip, and deployed with it. They must be Python alone; one with native code is refused by name, with what to use instead.
+
+A folder with a Cargo.toml or a go.mod is built first, by cargo or go; it is the current one if --file is left out. The runtimes
+rust, go and wasm also take a WebAssembly module for wasip1 as FILE. Another program can be the runtime, if its module is a language
+engine or an interpreter: --runtime takes its name or id.
 
 If this account has a program of that name, it is updated: the id, the URL and the stored data stay, requests go on, and
 flags that are left out keep what it has. With --new it is another program of the same name.
@@ -54,11 +58,18 @@ The program is ready when the command ends. A program that cannot start is not d
 		Example: `  aleph program deploy --name hello-world --runtime nodejs16 --memory 128 --timeout 10 --file ./function.js
   aleph program deploy --name api --file ./api --entrypoint server.mjs --env GREETING=hello --env LANG=en
   aleph program deploy --name shop --file ./shop --runtime python3.13 --entrypoint main:app
+  aleph program deploy --name fast --runtime rust
   ID=$(aleph program deploy --name api --file ./api --json | jq -r .item_hash)`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if f.name == "" && f.id == "" {
 				return usagef("--name is required")
+			}
+			if f.file == "" && bundle.Compiles(".", f.runtime) {
+				f.file = "."
+			}
+			if f.file == "" {
+				return usagef("--file is required: there is nothing here to build with cargo or go")
 			}
 			return a.deploy(cmd.Context(), f, cmd.Flags())
 		},
@@ -66,7 +77,6 @@ The program is ready when the command ends. A program that cannot start is not d
 	f.register(cmd.Flags())
 	f.triggers.register(cmd.Flags())
 	cmd.MarkFlagsMutuallyExclusive("id", "new")
-	_ = cmd.MarkFlagRequired("file") // fails only if there is no such flag
 	_ = cmd.RegisterFlagCompletionFunc("runtime", a.completeRuntime)
 	_ = cmd.RegisterFlagCompletionFunc("id", a.completeProgram)
 	return cmd
@@ -74,7 +84,7 @@ The program is ready when the command ends. A program that cannot start is not d
 
 func (f *deployFlags) register(flags *pflag.FlagSet) {
 	flags.StringVarP(&f.name, "name", "n", "", "the program's `name`")
-	flags.StringVarP(&f.file, "file", "f", "", "the code: a source `file`, a folder or a .zip")
+	flags.StringVarP(&f.file, "file", "f", "", "the code: a source `file`, a folder, a .zip or a WebAssembly module")
 	flags.StringVar(&f.runtime, "runtime", "", "the `runtime`, as nodejs16 (default: "+bundle.JavaScript.DefaultRuntime()+" for JavaScript, "+bundle.Python.DefaultRuntime()+" for Python)")
 	flags.IntVar(&f.memory, "memory", defaultMemory, "memory limit in `MiB`, up to 1024")
 	flags.IntVar(&f.timeout, "timeout", defaultTimeout, "time limit of one call in `seconds`, up to 60")
@@ -93,19 +103,29 @@ func (a *app) deploy(ctx context.Context, f deployFlags, given *pflag.FlagSet) e
 	if err != nil {
 		return err
 	}
-	source, err := bundle.Read(f.file, f.entrypoint, f.runtime)
-	if err != nil {
+	read := func() (*bundle.Source, error) { return bundle.Read(f.file, f.entrypoint, f.runtime) }
+	source, err := read()
+	if err != nil && (f.runtime == "" || bundle.Known(f.runtime)) {
 		return err
 	}
-	owner, err := a.account()
-	if err != nil {
-		return err
+	owner, account := a.account()
+	if account != nil {
+		return account
 	}
-	c, err := a.clientFor(owner.Key())
-	if err != nil {
-		return err
+	c, fault := a.clientFor(owner.Key())
+	if fault != nil {
+		return fault
 	}
 	defer c.Close()
+	if named, fault := a.runtimeNamed(ctx, c, f.runtime, owner.Address); fault != nil {
+		return fault
+	} else if named != f.runtime { // it may start from other files
+		f.runtime = named
+		source, err = read()
+	}
+	if err != nil {
+		return err
+	}
 	if len(variables) > 0 {
 		a.say("note", "variables given by --env are public: anyone can read them in the program's message")
 	}
@@ -125,12 +145,12 @@ func (a *app) deploy(ctx context.Context, f deployFlags, given *pflag.FlagSet) e
 	if runsAs := bundle.RunsAs(wanted.runtime); runsAs != "" {
 		a.say("note", wanted.runtime+" runs as "+runsAs)
 	}
-	code, err := source.Pack(ctx, wanted.runtime, bundle.Reporter{Note: func(text string) { a.say("note", text) }, Progress: a.progress})
+	code, err := source.Pack(ctx, wanted.runtime, bundle.Reporter{Note: func(text string) { a.say("note", text) }, Progress: a.progress, Output: a.Err})
 	if err != nil {
 		return err
 	}
 	wanted.encoding, wanted.entrypoint = code.Encoding, code.Entrypoint
-	d := deployment{client: c, key: owner.Key(), code: code, progress: a.progress}
+	d := deployment{client: c, key: owner.Key(), code: code, progress: a.building(ctx, c, wanted.runtime)}
 	if existing == nil {
 		id, err := d.publish(ctx, newSettings(), wanted, "")
 		if err != nil {
@@ -232,7 +252,7 @@ func (s *state) apply(f deployFlags, given *pflag.FlagSet, variables map[string]
 	switch {
 	case f.runtime != "":
 		s.runtime = f.runtime
-	case language != bundle.Unknown && language != bundle.LanguageOf(s.runtime):
+	case !language.Suits(s.runtime):
 		s.runtime = language.DefaultRuntime()
 	}
 }

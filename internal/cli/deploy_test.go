@@ -98,12 +98,31 @@ func TestApplyRuntime(t *testing.T) {
 		{"python3.9", bundle.Python, "python3.13", "python3.13"},
 		{"nodejs16", bundle.Python, "", "python3.11"}, // another language
 		{"wasm", bundle.Unknown, "", "wasm"},
+		{"wasm", bundle.Rust, "", "wasm"},
+		{"nodejs16", bundle.Go, "", "go"},
+		{"", bundle.Rust, "", "rust"},
+		{strings.Repeat("ab", 32), bundle.Python, "", strings.Repeat("ab", 32)}, // somebody's own Python
 	} {
 		f, given := parseFlags(t, "--runtime="+test.flag)
 		s := state{runtime: test.had}
 		s.apply(f, given, nil, test.language)
 		if s.runtime != test.want {
 			t.Errorf("%+v: got %s", test, s.runtime)
+		}
+	}
+}
+
+// TestPreparing checks what a deploy that lasts says: what it does, or what of the language is being made ready.
+func TestPreparing(t *testing.T) {
+	languages := []client.Language{
+		{Name: "javascript", Runtimes: []string{"nodejs16", "nodejs20"}, State: "ready"},
+		{Name: "python3.11", Runtimes: []string{"python3.11"}, State: "compiling"},
+	}
+	for runtime, want := range map[string]string{
+		"nodejs20": "building", "rust": "building", "python3.11": "compiling the language python3.11, once on this machine",
+	} {
+		if got := preparing(languages, runtime, "building"); got != want {
+			t.Errorf("%s: %q", runtime, got)
 		}
 	}
 }

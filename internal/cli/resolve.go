@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ func (a *app) resolve(ctx context.Context, c *client.Client, argument string) (s
 	return program.ItemHash, err
 }
 
+// errNoProgram begins the error of an argument that names nothing.
+var errNoProgram = errors.New("no program has")
+
 // pick chooses among programs as resolve says. Owner is this account's address, or empty.
 func pick(programs []client.Program, argument, owner string) (client.Program, error) {
 	named := func(p client.Program) bool { return argument != "" && p.Name == argument }
@@ -52,7 +56,7 @@ func pick(programs []client.Program, argument, owner string) (client.Program, er
 		}
 		return client.Program{}, ambiguous(argument, found)
 	}
-	return client.Program{}, withHint(fmt.Errorf("no program has the name %q, nor an id that begins with it", argument),
+	return client.Program{}, withHint(fmt.Errorf("%w the name %q, nor an id that begins with it", errNoProgram, argument),
 		"see them with: aleph program list --all")
 }
 

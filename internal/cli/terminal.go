@@ -71,6 +71,11 @@ func (t table) flush() error { return t.w.Flush() }
 // progress shows that something lasts, from its second second on, if standard error is a terminal. The function it
 // returns ends and wipes the line; it may be called again.
 func (a *app) progress(what string) func() {
+	return a.progressOf(func() string { return what })
+}
+
+// progressOf is progress of what may change: it is asked every second.
+func (a *app) progressOf(what func() string) func() {
 	if !isTerminal(a.Err) {
 		return func() {}
 	}
@@ -87,7 +92,7 @@ func (a *app) progress(what string) func() {
 				}
 				return
 			case <-tick.C:
-				fmt.Fprintf(a.Err, "\r\x1b[K%s… %d s", what, seconds)
+				fmt.Fprintf(a.Err, "\r\x1b[K%s… %d s", printable(what()), seconds)
 			}
 		}
 	}()
