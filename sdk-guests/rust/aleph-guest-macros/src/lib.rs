@@ -72,7 +72,7 @@ impl Function {
         }
         let mut tokens = item.clone().into_iter();
         let mut is_async = false;
-        while let Some(token) = tokens.next() {
+        for token in tokens.by_ref() {
             match token.to_string().as_str() {
                 "async" => is_async = true,
                 "fn" => break,

@@ -235,7 +235,8 @@ pub trait Wait: Future + Sized {
 
 impl<F: Future> Wait for F {}
 
-/// An operation whose result is nothing.
+/// The result of an operation that says no more than that it is done.
+#[expect(clippy::unnecessary_wraps, reason = "it is one of the functions that read results")]
 pub(crate) fn nothing(_: Bytes) -> Result<(), OpError> {
     Ok(())
 }

@@ -102,13 +102,11 @@ pub fn read_result(frame: Vec<u8>) -> Result<(), OpError> {
 }
 
 fn request(event_len: u32) -> Option<Request> {
-    match event::read(host::event(event_len as usize).leak()) {
-        Ok(request) => Some(request),
-        Err(_) => {
-            fail(abi::EXCEPTION, "the event cannot be read", "");
-            None
-        }
+    let request = event::read(host::event(event_len as usize).leak());
+    if request.is_err() {
+        fail(abi::EXCEPTION, "the event cannot be read", "");
     }
+    request.ok()
 }
 
 #[cfg(target_family = "wasm")]

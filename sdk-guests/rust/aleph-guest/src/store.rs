@@ -339,16 +339,17 @@ fn text(bytes: &[u8]) -> Result<String, Invalid> {
 }
 
 /// All entries whose keys begin with the prefix, in the order of keys.
+#[must_use]
 pub fn scan<T: FromValue>(prefix: &str) -> Scan<T> {
-    Scan { prefix: prefix.into(), here: VecDeque::new(), next: Some(None) }
+    Scan { prefix: prefix.into(), here: VecDeque::new(), ended: false, cursor: None }
 }
 
 /// A walk over entries.
 pub struct Scan<T> {
     prefix: String,
     here: VecDeque<Entry<T>>,
-    /// The next page's cursor, if there is a next page.
-    next: Option<Option<String>>,
+    ended: bool,
+    cursor: Option<String>,
 }
 
 impl<T: FromValue> Scan<T> {
@@ -358,11 +359,15 @@ impl<T: FromValue> Scan<T> {
             if let Some(entry) = self.here.pop_front() {
                 return Some(Ok(entry));
             }
-            let cursor = self.next.take()?;
-            match list(&self.prefix, 0, cursor.as_deref()).await {
+            if self.ended {
+                return None;
+            }
+            self.ended = true;
+            match list(&self.prefix, 0, self.cursor.as_deref()).await {
                 Ok(page) => {
                     self.here = page.entries.into();
-                    self.next = page.cursor.map(Some);
+                    self.cursor = page.cursor;
+                    self.ended = self.cursor.is_none();
                 }
                 Err(error) => return Some(Err(error)),
             }

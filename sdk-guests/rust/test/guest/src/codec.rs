@@ -1,6 +1,8 @@
 //! The codec as the vectors' test asks it: a line in, a line out.
 
-use aleph_guest::frame::{Field, Invalid, Reader, Writer};
+use std::fmt::Write;
+
+use aleph_guest::frame::{self, Field, Invalid, Reader};
 use aleph_guest::{__rt as rt, ErrorKind};
 
 pub fn answer(lines: &str) -> String {
@@ -11,7 +13,7 @@ fn one(line: &str) -> Result<String, Invalid> {
     let (what, arguments) = line.split_once(' ').unwrap_or((line, ""));
     match what {
         "write" => {
-            let mut frame = Writer::new();
+            let mut frame = frame::Writer::new();
             arguments.split(' ').filter(|field| !field.is_empty()).for_each(|field| write(&mut frame, field));
             Ok(hex(&frame.finish()))
         }
@@ -31,7 +33,7 @@ fn one(line: &str) -> Result<String, Invalid> {
 }
 
 /// Writes a field: its type, tag and parts.
-fn write(frame: &mut Writer, field: &str) {
+fn write(frame: &mut frame::Writer, field: &str) {
     let mut parts = field.split(':');
     let kind = parts.next().unwrap_or_default();
     let tag = parts.next().and_then(|tag| tag.parse().ok()).unwrap_or_default();
@@ -54,16 +56,19 @@ fn write(frame: &mut Writer, field: &str) {
 fn shown(field: &Field) -> String {
     let mut text = format!("{}:{}", field.tag, hex(field.value));
     if let Ok((name, _)) = field.pair() {
-        text += &format!(":{}", hex(name));
+        let _ = write!(text, ":{}", hex(name));
     }
     if let Ok((_, kind, value)) = field.entry() {
-        text += &format!(":{kind}:{}", hex(value));
+        let _ = write!(text, ":{kind}:{}", hex(value));
     }
     text
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn unhex(text: &str) -> Vec<u8> {

@@ -102,9 +102,9 @@ pub async fn together() -> Result<String> {
     let within = async { ms(1).wait() };
     let (first, second) = join(ms(2), within).await;
     said.push(format!("{} {}", first.is_ok(), second.is_ok()));
-    let mut many = [0; 70_000];
+    let mut many = vec![0; 70_000];
     random(&mut many);
-    said.push(format!("{}", many[69_000..].iter().filter(|byte| **byte == 0).count() < 100));
+    said.push(format!("{}", many[69_000..].iter().any(|byte| *byte != 0)));
     let before = aleph_guest::monotonic();
     said.push(format!("{}", aleph_guest::monotonic() >= before));
     Ok(said.join("; "))
