@@ -134,6 +134,8 @@ type deployment struct {
 	timeout   int    // seconds; the default is 10
 	variables map[string]string
 	offline   bool // its message says internet: false
+	on        network.On
+	triggers  string // content.metadata.triggers, in JSON
 }
 
 // program is one that was deployed.
@@ -202,9 +204,14 @@ func (s *site) programMessage(d deployment, file, ref, replaces string) *network
 	if d.timeout == 0 {
 		d.timeout = 10
 	}
+	metadata := map[string]any{"name": d.name}
+	if d.triggers != "" {
+		metadata["triggers"] = json.RawMessage(d.triggers)
+	}
+	d.on.HTTP = true
 	return s.sign(network.TypeProgram, network.Program{
-		Address: network.Address(s.owner), Time: messageTime(), Type: network.ProgramKind, AllowAmend: true, Metadata: map[string]any{"name": d.name},
-		On: network.On{HTTP: true}, Environment: network.Environment{Internet: !d.offline}, Resources: network.Resources{VCPUs: 1, Memory: d.memory, Seconds: d.timeout},
+		Address: network.Address(s.owner), Time: messageTime(), Type: network.ProgramKind, AllowAmend: true, Metadata: metadata,
+		On: d.on, Environment: network.Environment{Internet: !d.offline}, Resources: network.Resources{VCPUs: 1, Memory: d.memory, Seconds: d.timeout},
 		Runtime: network.Runtime{Ref: d.runtime, UseLatest: true}, Volumes: []json.RawMessage{}, Variables: d.variables, Replaces: replaces,
 		Code: network.Code{Encoding: "plain", Entrypoint: file, Ref: ref, UseLatest: true},
 	})
