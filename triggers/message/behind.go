@@ -10,7 +10,7 @@ import (
 
 const (
 	// A program whose queue is full is tried again after minPause, and after twice as long each time, up to maxPause.
-	minPause = time.Second
+	minPause = 100 * time.Millisecond
 	maxPause = 30 * time.Second
 
 	// together is how many programs a step reads for at most: as many marks are written in a transaction.

@@ -23,7 +23,9 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(childDir); dir != "" {
 		childMain(dir)
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, // what fasthttp leaves to end by itself some seconds after a server
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
 }
 
 // noPrograms: the messages of these tests deploy none.
