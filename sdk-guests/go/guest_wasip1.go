@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime"
 	"runtime/debug"
 	_ "unsafe" // for go:linkname
 
@@ -80,11 +79,7 @@ func initialise(length uint32) {
 		f.respond()
 		return
 	}
-	runtime.GC()
-	for range 4 {
-		warm()
-	}
-	deepen(24)
+	prepare()
 	next = newCall()
 }
 
@@ -96,10 +91,7 @@ func handle(length uint32) {
 	if next = nil; c == nil {
 		c = newCall()
 	}
-	var buffer [2 << 10]byte
-	text := string(host.Event(buffer[:0], length))
-	reply, failed := c.serve(text, handler)
-	c.context.end()
+	reply, failed := c.serve(host.Event(c.buffer[:], length), handler)
 	switch {
 	case failed != nil:
 		failed.respond()
@@ -137,31 +129,4 @@ func (c *call) serve(text string, handler http.Handler) (reply []byte, failed *f
 		return nil, &failure{frame.CodeReply, err.Error(), nil}
 	}
 	return reply, nil
-}
-
-// warm serves an event that is none, so that what the runtime and net/http make at their first use is in the image, and the allocator
-// has begun the spans that an event will use.
-func warm() {
-	b := frame.U64(frame.Begin(nil), frame.Deadline, 1)
-	for tag, text := range map[uint32]string{frame.RequestID: "warm", frame.Method: "GET", frame.Path: "/", frame.Query: "name=value", frame.Client: "192.0.2.1:4711"} {
-		b = frame.Bytes(b, tag, text)
-	}
-	for _, name := range []string{"host", "user-agent", "accept", "x-forwarded-for"} {
-		b = frame.Pair(b, frame.Header, name, "value")
-	}
-	c := newCall()
-	_, _ = c.serve(string(b), http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		rw.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		fmt.Fprintf(rw, "%s %s\n", r.FormValue("name"), r.URL.Path)
-	}))
-	c.context.end()
-}
-
-// deepen makes room on the stack of the goroutine that serves.
-func deepen(n int) byte {
-	var room [1 << 10]byte
-	if n > 0 {
-		room[n] = deepen(n - 1)
-	}
-	return room[0]
 }

@@ -24,6 +24,8 @@ type call struct {
 	response response
 	values   [32]string // of headers
 	headers  [32]header
+	buffer   [3 << 10]byte // of the event's frame
+	head     [256]byte     // of the response's headers
 	frame    [4 << 10]byte // of the response
 }
 
@@ -31,7 +33,6 @@ type call struct {
 type requestContext struct {
 	context.Context
 	event *Event
-	end   context.CancelFunc
 }
 
 func (c *requestContext) Deadline() (time.Time, bool) { return c.event.Deadline, true }
@@ -43,15 +44,18 @@ func (c *requestContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
+// background ends with the instance. It can be cancelled, as the context of a server's request can, for what looks at that.
+var background, _ = context.WithCancel(context.Background())
+
 // newCall makes what the next event needs.
 func newCall() *call {
 	c := &call{}
-	c.context.Context, c.context.end = context.WithCancel(context.Background())
+	c.context.Context = background
 	c.context.event = &c.event.Event
 	c.request = new(http.Request).WithContext(&c.context)
 	c.event.headers = c.headers[:0]
 	c.request.Header = make(http.Header, 8)
-	c.response = response{request: c.request, header: make(http.Header, 4), length: -1, frame: frame.Field(frame.Begin(c.frame[:0]), frame.Body, 0)}
+	c.response = response{request: c.request, header: make(http.Header, 4), length: -1, head: c.head[:0], frame: frame.Field(frame.Begin(c.frame[:0]), frame.Body, 0)}
 	return c
 }
 

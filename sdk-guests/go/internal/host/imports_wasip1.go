@@ -1,5 +1,7 @@
 package host
 
+import "unsafe"
+
 //go:wasmimport aleph_v1 event_read
 //go:noescape
 func eventRead(to *byte, offset, length uint32) uint32
@@ -29,21 +31,13 @@ func opTake(ticket int32, to *byte, length uint32) uint32
 //go:wasmimport aleph_v1 op_cancel
 func opCancel(ticket int32)
 
-// at is where bytes are.
-func at(b []byte) *byte {
-	if len(b) == 0 {
-		return nil
-	}
-	return &b[0]
-}
-
-// Event reads the event's frame, of length bytes, into buffer, or into one of its own if that is too small.
-func Event(buffer []byte, length uint32) []byte {
-	if uint64(length) > uint64(cap(buffer)) {
+// Event reads the event's frame, of length bytes, into buffer, or into one of its own if that is too small. The buffer is the frame's
+// from then on: nobody writes to it again.
+func Event(buffer []byte, length uint32) string {
+	if uint64(length) > uint64(len(buffer)) {
 		buffer = make([]byte, length)
 	}
-	buffer = buffer[:length]
-	return buffer[:eventRead(at(buffer), 0, length)]
+	return unsafe.String(unsafe.SliceData(buffer), eventRead(unsafe.SliceData(buffer), 0, length))
 }
 
 // responded is kept until the node has read it, which is when the export returns.
@@ -52,8 +46,8 @@ var responded []byte
 // Respond gives the response's frame.
 func Respond(frame []byte) {
 	responded = frame
-	respond(at(frame), uint32(len(frame)))
+	respond(unsafe.SliceData(frame), uint32(len(frame)))
 }
 
 // Log writes an entry of the program's log. Levels: 0 debug, 1 info, 2 warning, 3 error.
-func Log(level int, text []byte) { log(uint32(level), at(text), uint32(len(text))) }
+func Log(level int, text []byte) { log(uint32(level), unsafe.SliceData(text), uint32(len(text))) }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/aleph-edge/aleph-edge/sdk-guests/go/internal/frame"
 )
@@ -50,7 +51,7 @@ var (
 
 // Start starts an operation. The error is a *Error.
 func Start(operation uint32, request []byte) (*Operation, error) {
-	ticket := opStart(operation, at(request), uint32(len(request)))
+	ticket := opStart(operation, unsafe.SliceData(request), uint32(len(request)))
 	switch ticket {
 	case -1:
 		return nil, &Error{Code: TooMany, Message: "256 operations are under way"}
@@ -104,7 +105,7 @@ func (o *Operation) Wait(ctx context.Context) ([]byte, error) {
 		return nil, context.Cause(ctx)
 	}
 	result := make([]byte, o.size)
-	return Checked(result[:opTake(o.ticket, at(result), o.size)])
+	return Checked(result[:opTake(o.ticket, unsafe.SliceData(result), o.size)])
 }
 
 // Cancel forgets an operation that nobody waits for.
@@ -159,7 +160,7 @@ func (o *Operation) drive(ctx context.Context) {
 			continue
 		}
 		var request [32]byte
-		ticket := opStart(frame.Sleep, at(frame.U64(frame.Begin(request[:0]), frame.Duration, uint64(after))), 4+8+8)
+		ticket := opStart(frame.Sleep, unsafe.SliceData(frame.U64(frame.Begin(request[:0]), frame.Duration, uint64(after))), 4+8+8)
 		report := opWait(0)
 		if ticket < 0 || int32(report>>32) != ticket {
 			deliver(report)
