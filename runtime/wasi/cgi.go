@@ -2,6 +2,7 @@ package wasi
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -108,6 +109,13 @@ func (e *exchange) environment(own []string) []string {
 			set("ALEPH_REQUEST_ID", string(r.Value))
 		case abi.TagAttempt:
 			set("ALEPH_ATTEMPT", strconv.Itoa(int(r.U32())))
+		case abi.TagEventID:
+			set("ALEPH_EVENT_ID", string(r.Value))
+		case abi.TagDetail:
+			name, value := r.Pair()
+			if token(string(name)) {
+				set("ALEPH_EVENT_"+strings.ToUpper(string(name)), plain(value))
+			}
 		case abi.TagProgram:
 			set("ALEPH_PROGRAM", string(r.Value))
 		case abi.TagMethod:
@@ -185,6 +193,15 @@ func (e *exchange) environment(own []string) []string {
 		}
 	}
 	return list
+}
+
+// plain is what a JSON string says, and any other JSON as it is.
+func plain(value []byte) string {
+	var text string
+	if json.Unmarshal(value, &text) == nil {
+		return text
+	}
+	return string(value)
 }
 
 // splitPort cuts an address into its host, without brackets, and its port, which may be missing.

@@ -62,9 +62,12 @@ func TestHead(t *testing.T) {
 func TestOtherEvents(t *testing.T) {
 	event := abi.U32(abi.Frame(nil), abi.TagKind, abi.KindMessage)
 	event = abi.Bytes(event, abi.TagBody, "payload")
+	event = abi.Bytes(event, abi.TagEventID, "m1")
+	event = abi.Pair(event, abi.TagDetail, "scheduled_at", `"2026-11-22T10:00:00Z"`)
+	event = abi.Pair(event, abi.TagDetail, "n", `{"a":1}`)
 	e := newExchange(event)
 	got := e.environment([]string{"OWN=1"})
-	for _, want := range []string{"ALEPH_EVENT=message", "REQUEST_METHOD=POST", "PATH_INFO=/", "QUERY_STRING=", "CONTENT_LENGTH=7", "OWN=1", "SERVER_NAME=localhost", "SERVER_PORT=80"} {
+	for _, want := range []string{"ALEPH_EVENT=message", "ALEPH_EVENT_ID=m1", "ALEPH_EVENT_SCHEDULED_AT=2026-11-22T10:00:00Z", `ALEPH_EVENT_N={"a":1}`, "REQUEST_METHOD=POST", "PATH_INFO=/", "QUERY_STRING=", "CONTENT_LENGTH=7", "OWN=1", "SERVER_NAME=localhost", "SERVER_PORT=80"} {
 		if !slices.Contains(got, want) {
 			t.Errorf("%s is missing in %q", want, got)
 		}
