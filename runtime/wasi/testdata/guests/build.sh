@@ -6,5 +6,5 @@ set -eu
 cd "$(dirname "$0")"
 out=${1:-.}
 for guest in hello cgi; do
-  "${CC:-clang-19}" --target=wasm32-wasi -Os -Wall -Werror -Wl,--strip-all -o "$out/$guest.wasm" "$guest.c"
+  "${CC:-clang-19}" --target=wasm32-wasi --no-wasm-opt -Os -Wall -Werror -Wl,--strip-all -o "$out/$guest.wasm" "$guest.c"
 done
