@@ -14,7 +14,6 @@ import (
 	"github.com/aleph-edge/aleph-edge/abi"
 	"github.com/aleph-edge/aleph-edge/runtime/image"
 	"github.com/aleph-edge/aleph-edge/runtime/pool"
-	"github.com/aleph-edge/aleph-edge/runtime/wasi"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
 )
 
@@ -183,7 +182,8 @@ func (b *builder) build(ctx context.Context, v *Version, key string, logged func
 		return fmt.Errorf("the program's code is missing: %w", err)
 	}
 	if info.Size() > MaxCode {
-		return &BuildError{Code: abi.ErrUnsupportedBundle, Message: fmt.Sprintf("the code is %d bytes, the limit is %d MiB", info.Size(), MaxCode>>20)}
+		return &BuildError{Code: abi.ErrUnsupportedBundle, Message: fmt.Sprintf("the code is %d bytes, the limit is %d MiB", info.Size(), MaxCode>>20),
+			Hint: "leave out what does not run: build output, tests, debug information"}
 	}
 	code, err := os.ReadFile(v.CodePath)
 	if err != nil {
@@ -284,11 +284,11 @@ func (b *builder) initialise(module []byte, key string, limits image.Limits, eve
 // capture compiles p under the key bare, initialises it, and writes its image under the key to.
 func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limits, event []byte, check func(*wasm.Module) error, logged func(level int, text []byte)) (*image.Captured, error) {
 	if err := b.cache.compile(bare, p.Module); err != nil {
-		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(err.Error())}
+		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(err.Error()), Hint: limitsHint}
 	}
 	module, release, err := b.cache.load(bare)
 	if err != nil {
-		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(err.Error()), Hint: importsHint}
+		return nil, importFault(err)
 	}
 	defer release()
 	if err := check(module); err != nil {
@@ -305,44 +305,6 @@ func (b *builder) capture(p *image.Prepared, bare, to string, limits image.Limit
 		refused.Hint = loadHint
 	}
 	return captured, err
-}
-
-// checkExports refuses a module whose exports are not those of abi/SPEC.md.
-func checkExports(module *wasm.Module) error {
-	types := map[string]string{"aleph_handle": "i32 -> ()", "aleph_init": "i32 -> ()", "aleph_load": "i32 -> ()", "_initialize": "() -> ()", wasi.Entry: "() -> ()"}
-	serves := false
-	for _, x := range module.Exports {
-		want, known := types[x.Name]
-		if !known || x.Kind == wasm.Func && x.Type == want {
-			serves = serves || x.Name == "aleph_handle" || x.Name == wasi.Entry
-			continue
-		}
-		return &BuildError{Code: abi.ErrInvalidModule, Message: fmt.Sprintf("the module's export %s has the type %s, it must be a function of the type %s", x.Name, x.Type, want), Hint: exportsHint}
-	}
-	if !serves {
-		return &BuildError{Code: abi.ErrInvalidModule, Message: "the module exports neither the function aleph_handle nor, as a command does, _start", Hint: exportsHint}
-	}
-	return nil
-}
-
-// Hints at what is wrong with a module.
-const (
-	exportsHint  = "abi/SPEC.md says what a program exports"
-	importsHint  = "a program imports aleph_v1 and wasi_snapshot_preview1, as abi/SPEC.md has them; compile for wasip1 (Rust: wasm32-wasip1, Go: GOOS=wasip1, C: wasm32-wasi)"
-	featuresHint = "give a core module for wasip1; threads, 64-bit and several memories, garbage collection and exceptions are off"
-	loadHint     = "what runs while a module is loaded is its start function, _initialize and aleph_init"
-)
-
-// prepare checks a module and rewrites it.
-func (b *builder) prepare(module []byte) (*image.Prepared, error) {
-	p, err := image.Prepare(module) // its own words for what is not a core module
-	if err == nil {
-		err = b.engine.Validate(module)
-	}
-	if err != nil {
-		return nil, &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(strings.TrimPrefix(err.Error(), image.ErrModule.Error()+": ")), Hint: featuresHint}
-	}
-	return p, nil
 }
 
 // moduleOf parts a program's files: the module, and the others.
@@ -411,6 +373,8 @@ func refusal(err error, limits image.Limits, begins uint64) error {
 		return fault
 	case errors.As(err, &fault) && fault.Cause != wasm.HostFault:
 		return &BuildError{Code: abi.ErrLoadException, Message: "the program was stopped while it was loaded: " + trap(fault.Message), Stack: fault.Message}
+	case errors.As(err, &fault) && strings.Contains(fault.Message, "exceeds table limits"): // it is no instance yet
+		return &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(fault.Message), Hint: limitsHint}
 	case errors.Is(err, image.ErrModule):
 		return &BuildError{Code: abi.ErrInvalidModule, Message: firstLine(strings.TrimPrefix(err.Error(), image.ErrModule.Error()+": "))}
 	}

@@ -145,8 +145,13 @@ func Prepare(module []byte) (*Prepared, error) {
 			return nil, fmt.Errorf("%w: section %d: %w", ErrModule, s.id, err)
 		}
 	}
-	if memories != 1 || exportsAt < 0 {
-		return nil, fmt.Errorf("%w: it has %d memories and exports nothing, or not one memory as it should", ErrModule, memories)
+	switch {
+	case memories == 0:
+		return nil, fmt.Errorf("%w: it has no memory", ErrModule)
+	case memories > 1:
+		return nil, fmt.Errorf("%w: it has %d memories, and may have one", ErrModule, memories)
+	case exportsAt < 0:
+		return nil, fmt.Errorf("%w: it exports nothing", ErrModule)
 	}
 
 	var extra []byte
