@@ -387,3 +387,48 @@ func TestEmptyLogs(t *testing.T) {
 		}
 	}
 }
+
+// TestIterateBack: records come as by Iterate, the other way round.
+func TestIterateBack(t *testing.T) {
+	db := open(t, "", Options{})
+	keys := []string{"a", "p/", "p/a", "p/b", "p/b\xff", "p/c", "p/\xff", "p0", "q"}
+	if err := db.Update(func(tx *Txn) error {
+		for _, key := range keys {
+			if err := tx.Set(key, []byte(key)); err != nil {
+				return err
+			}
+		}
+		return tx.Delete("p/c")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		before string
+		want   []string
+	}{
+		{"", []string{"p/\xff", "p/b\xff", "p/b", "p/a", "p/"}},
+		{"p/c", []string{"p/b\xff", "p/b", "p/a", "p/"}},
+		{"p/b", []string{"p/a", "p/"}},
+		{"p/aa", []string{"p/a", "p/"}},
+		{"p/", nil},
+	} {
+		var got []string
+		if err := db.View(func(tx *Txn) error {
+			for r, err := range tx.IterateBack("p/", test.before) {
+				if err != nil || string(r.Value) != r.Key {
+					t.Errorf("%q: %q, %v", r.Key, r.Value, err)
+				}
+				got = append(got, r.Key)
+			}
+			for range tx.IterateBack("p/", "") {
+				break
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("before %q: %q, want %q", test.before, got, test.want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package kv
 
 import (
+	"bytes"
 	"errors"
 	"iter"
 	"math/rand/v2"
@@ -159,6 +160,39 @@ func (t *Txn) Iterate(prefix, from string) iter.Seq2[Record, error] {
 		it := t.txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefix)})
 		defer it.Close()
 		for it.Seek([]byte(max(prefix, from))); it.Valid(); it.Next() {
+			more := false
+			item := it.Item()
+			err := item.Value(func(value []byte) error {
+				more = yield(Record{string(item.Key()), value}, nil)
+				return nil
+			})
+			if err != nil {
+				yield(Record{}, err)
+				return
+			}
+			if !more {
+				return
+			}
+		}
+	}
+}
+
+// IterateBack is Iterate from the last record to the first, beginning with the last that is before a key; an empty one begins at the
+// end.
+func (t *Txn) IterateBack(prefix, before string) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		it := t.txn.NewIterator(badger.IteratorOptions{Reverse: true})
+		defer it.Close()
+		from := []byte(before)
+		if before == "" {
+			from = []byte(prefix)
+			from[len(from)-1]++ // no prefix ends in 255
+		}
+		it.Seek(from)
+		if it.Valid() && bytes.Equal(it.Item().Key(), from) {
+			it.Next()
+		}
+		for ; it.ValidForPrefix([]byte(prefix)); it.Next() {
 			more := false
 			item := it.Item()
 			err := item.Value(func(value []byte) error {
