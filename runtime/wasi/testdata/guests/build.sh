@@ -5,8 +5,11 @@
 set -eu
 cd "$(dirname "$0")"
 out=${1:-.}
-# On a PATH with LLVM's own programs only: clang runs a wasm-opt over what it links where it finds one.
-clang=$(realpath "$(command -v "${CC:-clang-19}")")
+# On a PATH with the linker only: clang runs a wasm-opt over what it links where it finds one.
+tools=$(mktemp -d)
+trap 'rm -rf "$tools"' EXIT
+ln -s "$(command -v wasm-ld-19)" "$tools/"
+clang=$(command -v "${CC:-clang-19}")
 for guest in hello cgi; do
-  PATH=$(dirname "$clang") "$clang" --target=wasm32-wasi -Os -Wall -Werror -Wl,--strip-all -o "$out/$guest.wasm" "$guest.c"
+  PATH=$tools "$clang" --target=wasm32-wasi -Os -Wall -Werror -Wl,--strip-all -o "$out/$guest.wasm" "$guest.c"
 done
