@@ -14,6 +14,8 @@ type Status struct {
 	Next []time.Time `json:"next,omitempty"` // when a schedule comes next
 	Last time.Time   `json:"last,omitzero"`  // when it last made an event
 
+	Skipped uint64 `json:"skipped,omitempty"` // times of a schedule without an event, as the one before was not over
+
 	Position uint64 `json:"position,omitempty"` // the last block, or message, that was looked at
 	Head     uint64 `json:"head,omitempty"`     // the last there is
 	Lag      uint64 `json:"lag,omitempty"`      // how many are between them
