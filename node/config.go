@@ -6,12 +6,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/aleph-edge/aleph-edge/egress"
 	"github.com/aleph-edge/aleph-edge/logs"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
+	"github.com/aleph-edge/aleph-edge/triggers/chain"
 )
 
 // Config is a node's configuration. Flags of "aleph node" map onto it.
@@ -37,6 +39,8 @@ type Config struct {
 	// AllowEgress says what programs may reach beside the public internet: IP addresses, blocks of them (CIDR), hosts, each but a
 	// block with a port or without one, or "all". The default is nothing.
 	AllowEgress []string
+	// Chains are the blockchains to follow, each a name and URLs of its providers: see chain.ParseChain. The default is none.
+	Chains []string
 	// Grace is how long requests under way may take when the node stops. The default is 10 s.
 	Grace time.Duration
 	// Log is the node's own log. The default is to drop it.
@@ -45,6 +49,7 @@ type Config struct {
 	LogSink func(program string, entry logs.Entry)
 
 	allowEgress egress.Allow
+	chains      []chain.Chain
 }
 
 // An Error is a fault in the configuration or the machine, with what to do about it.
@@ -117,6 +122,16 @@ func (c *Config) validate() error {
 		fault(strings.Join(rules, "\n"), "give addresses, blocks (10.0.0.0/8), hosts or host:port, separated by commas; or all")
 	}
 	c.allowEgress = allow
+	for _, spec := range c.Chains {
+		followed, err := chain.ParseChain(spec)
+		if err != nil {
+			fault("--chain "+err.Error(), "give a name and URLs of JSON-RPC providers: ETH=https://…[,https://…]")
+		} else if slices.ContainsFunc(c.chains, func(other chain.Chain) bool { return other.Name == followed.Name }) {
+			fault(fmt.Sprintf("--chain %s is given twice", followed.Name), "give all URLs of a chain at once, with commas between")
+		} else {
+			c.chains = append(c.chains, followed)
+		}
+	}
 	if c.Memory < 0 || c.MaxBody < 0 || c.Instances < 0 || c.Grace < 0 {
 		fault("--memory, --max-body, --instances and --grace must not be negative", "")
 	}

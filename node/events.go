@@ -8,14 +8,17 @@ import (
 
 	"github.com/aleph-edge/aleph-edge/abi"
 	"github.com/aleph-edge/aleph-edge/programs"
+	"github.com/aleph-edge/aleph-edge/triggers/chain"
 	"github.com/aleph-edge/aleph-edge/triggers/delivery"
 	"github.com/aleph-edge/aleph-edge/triggers/http"
 	"github.com/aleph-edge/aleph-edge/triggers/message"
+	"github.com/aleph-edge/aleph-edge/triggers/schedule"
 )
 
 // events are what makes the queue's events, in step with what is deployed.
 type events struct {
 	messages *message.Trigger
+	followed []string // names of the chains that this node follows
 
 	mu      sync.Mutex
 	sources *delivery.Sources // nil until all that was deployed is in force
@@ -28,15 +31,24 @@ func (n *Node) openEvents() (err error) {
 	if e.messages, err = message.Open(message.Config{DB: n.db, Queue: n.queue, Network: n.network, WriteError: writeError, Log: n.config.Log}); err != nil {
 		return err
 	}
+	schedules, err := schedule.Open(schedule.Config{DB: n.db, Queue: n.queue, Log: n.config.Log})
+	if err != nil {
+		return err
+	}
+	chains, err := chain.Open(chain.Config{DB: n.db, Queue: n.queue, Chains: n.config.chains, Log: n.config.Log})
+	if err != nil {
+		return err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.sources, err = delivery.NewSources([]delivery.Source{e.messages}, n.registry.List("")); err != nil {
+	if e.sources, err = delivery.NewSources([]delivery.Source{schedules, e.messages, chains}, n.registry.List("")); err != nil {
 		return err
 	}
 	for _, id := range e.early {
 		err = errors.Join(err, e.sources.Remove(id), n.queue.Drop(id))
 	}
-	n.delivery.Begin(map[uint32]delivery.Former{abi.KindMessage: e.messages, abi.KindTopic: e.messages})
+	n.delivery.Begin(map[uint32]delivery.Former{abi.KindSchedule: schedules, abi.KindMessage: e.messages, abi.KindTopic: e.messages,
+		abi.KindLog: chains, abi.KindBlock: chains, abi.KindTransfer: chains})
 	return err
 }
 

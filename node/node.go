@@ -73,6 +73,9 @@ func Open(config Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n := &Node{config: config}
+	for _, c := range config.chains {
+		n.events.followed = append(n.events.followed, c.Name)
+	}
 	n.life, n.end = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {

@@ -6,7 +6,9 @@ import (
 
 	"github.com/aleph-edge/aleph-edge/network"
 	"github.com/aleph-edge/aleph-edge/triggers"
+	"github.com/aleph-edge/aleph-edge/triggers/chain"
 	"github.com/aleph-edge/aleph-edge/triggers/message"
+	"github.com/aleph-edge/aleph-edge/triggers/schedule"
 )
 
 // declared is what a PROGRAM message says that the program is run by: content.on's own triggers come before those in the metadata.
@@ -33,7 +35,8 @@ func (n *Node) declared(content *network.Program) (*triggers.Declaration, error)
 	}
 	d.Messages = append(messages, d.Messages...)
 	for _, check := range []func(*triggers.Declaration) error{
-		(*triggers.Declaration).Complete, message.Check,
+		(*triggers.Declaration).Complete, schedule.Check, message.Check,
+		func(d *triggers.Declaration) error { return chain.Check(d, n.events.followed) },
 	} {
 		if err := check(d); err != nil {
 			return nil, undeclared(err)
