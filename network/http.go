@@ -140,9 +140,7 @@ func (h *Handler) GetMessage(ctx *fasthttp.RequestCtx, hash string) {
 		answer.ErrorCode, answer.Details = &code, record.Rejection
 	}
 	if record.Status != StatusForgotten {
-		if text, err := h.node.contentOf(record.Message); err == nil && json.Valid(text) {
-			answer.Message.Content, answer.Message.Size = text, len(text)
-		}
+		answer.Message = h.node.answerOf(record.Message)
 	}
 	writeJSON(ctx, fasthttp.StatusOK, answer)
 }

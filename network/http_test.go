@@ -43,6 +43,12 @@ func newServer(t *testing.T, options HandlerOptions, stream bool) *server {
 				handler.AddFile(ctx)
 			case path == "/api/v0/storage/add_json":
 				handler.AddJSON(ctx)
+			case path == "/api/v0/messages.json":
+				handler.ListMessages(ctx)
+			case path == "/api/v0/posts.json":
+				handler.ListPosts(ctx)
+			case strings.HasPrefix(path, "/api/v0/aggregates/"):
+				handler.GetAggregates(ctx, strings.TrimSuffix(strings.TrimPrefix(path, "/api/v0/aggregates/"), ".json"))
 			case strings.HasPrefix(path, "/api/v0/storage/raw/"):
 				handler.Raw(ctx, strings.TrimPrefix(path, "/api/v0/storage/raw/"))
 			default:

@@ -87,7 +87,7 @@ func (p *plan) make(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.record.Owner = c.owner()
+	p.record.Owner, p.record.Terms = c.owner(), termsOf(message, c)
 	if err := n.checkSender(message, c); err != nil {
 		return err
 	}

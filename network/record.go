@@ -31,6 +31,7 @@ type Record struct {
 	Depth       uint32     `json:"depth,omitempty"`        // how many events have led to it; 0 from outside
 
 	Waits []string `json:"waits,omitempty"` // what a pending message waits for: see waitsForFile
+	Terms []string `json:"terms,omitempty"` // what a processed message is found by: see termsOf
 	Files []string `json:"files,omitempty"` // hashes of files that the message keeps from being removed
 }
 
@@ -38,6 +39,7 @@ type Record struct {
 //
 //	message/<item hash>                  a Record
 //	time/<message's time>/<item hash>    processed messages in order of time; the value is the type
+//	term/<hash of a term>/<message's time>/<item hash>  processed messages that have it in order of time; the value is the type
 //	queue/<status>/<received>/<item hash>  pending and rejected messages, oldest first, so that they can be bounded
 //	wait/<what for>/<item hash>          pending messages by what they wait for
 //	file/<file hash>/<item hash>         which messages need a file
@@ -67,6 +69,9 @@ func queueKey(r *Record) string {
 }
 func timeKey(message *Message) string {
 	return keyRoot + "time/" + stamp(fromUnixSeconds(message.Time)) + "/" + message.ItemHash
+}
+func termKey(term string, message *Message) string {
+	return termPrefix(term) + stamp(fromUnixSeconds(message.Time)) + "/" + message.ItemHash
 }
 func stamp(t time.Time) string            { return fmt.Sprintf("%016x", t.UnixNano()) }
 func fromUnixSeconds(s float64) time.Time { return time.UnixMicro(int64(s * 1e6)) }
@@ -151,6 +156,9 @@ func (r *Record) indexed() []string {
 	switch r.Status {
 	case StatusProcessed:
 		keys = append(keys, timeKey(r.Message))
+		for _, term := range r.Terms {
+			keys = append(keys, termKey(term, r.Message))
+		}
 	case StatusPending, StatusRejected:
 		keys = append(keys, queueKey(r))
 	}

@@ -36,8 +36,9 @@ var childPrograms = []string{"every", "even", "full"}
 //	posted <n>             message n is processed
 //	ran <program> <n>      a program has it, and that is on the disk
 type child struct {
-	mu sync.Mutex
-	t  *Trigger
+	mu   sync.Mutex
+	t    *Trigger
+	open chan struct{} // closed when t is there
 }
 
 func (c *child) say(args ...any) {
@@ -55,6 +56,7 @@ func (c *child) must(err error) {
 
 // Run has the program's store count the message, once.
 func (c *child) Run(ctx context.Context, d *queue.Delivery) queue.Outcome {
+	<-c.open
 	form, err := c.t.Form(ctx, d)
 	c.must(err)
 	n, ok := number(form.Body)
@@ -79,7 +81,7 @@ func number(message []byte) (n int, ok bool) {
 }
 
 func childMain(dir string) {
-	c := &child{}
+	c := &child{open: make(chan struct{})}
 	db, err := kv.Open(filepath.Join(dir, "db"), kv.Options{})
 	c.must(err)
 	n, err := network.Open(db, dir, network.NodeOptions{Programs: noPrograms{}})
@@ -90,6 +92,7 @@ func childMain(dir string) {
 	c.must(err)
 	c.t, err = Open(Config{DB: db, Queue: q, Network: n})
 	c.must(err)
+	close(c.open)
 	for _, program := range childPrograms {
 		filter := map[string]any{"type": "POST"}
 		if program == "even" {
@@ -172,7 +175,7 @@ func TestKilled(t *testing.T) {
 				}
 			}
 		}
-		if err := cmd.Wait(); (err == nil) != (lines == 0) {
+		if err := cmd.Wait(); (err == nil) != (lines == 0) || cmd.ProcessState.Exited() != (lines == 0) {
 			t.Fatalf("the child ended by itself, or failed to: %v", err)
 		}
 	}
