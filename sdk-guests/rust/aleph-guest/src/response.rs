@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, OpError, Result};
 use crate::frame::Writer;
-use crate::operation::{Operation, nothing};
+use crate::operation::{Operation, block_on, nothing};
 use crate::{Body, Response, abi, host};
 
 /// What a handler can return: texts, bytes, [`Json`], a status, these with a status or headers before them, responses, and results of all that.
@@ -118,8 +118,8 @@ impl<T: IntoResponse, E: Into<Error>> IntoResponse for Result<T, E> {
     }
 }
 
-/// Answers the event. A body that is not here yet is streamed.
-pub(crate) async fn send(result: Result<Response>) {
+/// Answers the event. A body that is not here yet is streamed, which waits for it and for the client.
+pub(crate) fn send(result: Result<Response>) {
     let (head, body) = match result.or_else(answered) {
         Ok(response) => response.into_parts(),
         Err(error) => return fail(abi::EXCEPTION, &error.to_string(), &error.causes()),
@@ -134,7 +134,7 @@ pub(crate) async fn send(result: Result<Response>) {
             host::respond(frame.finish());
         }
         Err(body) => {
-            if let Err(error) = stream(&head, body).await {
+            if let Err(error) = block_on(stream(&head, body)) {
                 fail(abi::EXCEPTION, &error.to_string(), &error.causes());
             }
         }

@@ -60,8 +60,7 @@ pub fn init(event_len: u32, setup: fn() -> Result<()>) {
 /// `aleph_handle`: an event, and a handler that is not async.
 pub fn serve<R: IntoResponse>(event_len: u32, handler: impl FnOnce(Request) -> R) {
     if let Some(request) = request(event_len) {
-        let result = handler(request).into_response();
-        block_on(send(result));
+        send(handler(request).into_response());
     }
 }
 
@@ -71,10 +70,7 @@ where
     F: Future<Output: IntoResponse>,
 {
     if let Some(request) = request(event_len) {
-        block_on(async {
-            let result = handler(request).await.into_response();
-            send(result).await;
-        });
+        send(block_on(handler(request)).into_response());
     }
 }
 
