@@ -169,6 +169,21 @@ func (a *API) route(ctx *fasthttp.RequestCtx, path string) {
 			a.Messages.GetMessage(ctx, tail)
 			return
 		}
+	case rest == "messages.json":
+		if get {
+			a.Messages.ListMessages(ctx)
+			return
+		}
+	case rest == "posts.json":
+		if get {
+			a.Messages.ListPosts(ctx)
+			return
+		}
+	case first == "aggregates" && strings.HasSuffix(tail, ".json") && !strings.Contains(tail, "/"):
+		if get {
+			a.Messages.GetAggregates(ctx, strings.TrimSuffix(tail, ".json"))
+			return
+		}
 	case first == "topics" && tail != "" && !strings.Contains(tail, "/"):
 		if allowed = fasthttp.MethodPost; method == allowed {
 			a.Topics(ctx, tail)

@@ -78,7 +78,7 @@ Environment:
 	// A group of commands has one usage line, not a second one of its own.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}", 1))
 	asGroup(root)
-	root.AddCommand(node, a.programCommand(), a.triggerCommand(), a.accountCommand(), a.versionCommand())
+	root.AddCommand(node, a.programCommand(), a.triggerCommand(), a.messageCommand(), a.accountCommand(), a.versionCommand())
 	return root
 }
 

@@ -44,6 +44,7 @@ func TestFlood(t *testing.T) {
 	go func() { ended <- w.trigger.Run(ctx) }()
 	heap := uint64(0)
 	look := func() {
+		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		heap = max(heap, m.HeapAlloc)
@@ -79,7 +80,7 @@ func TestFlood(t *testing.T) {
 	if err := w.queue.Resume("flooded"); err != nil {
 		t.Fatal(err)
 	}
-	for begun := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+	for begun := time.Now(); ; time.Sleep(100 * time.Millisecond) {
 		look()
 		mu.Lock()
 		n := len(flooded)
@@ -100,8 +101,8 @@ func TestFlood(t *testing.T) {
 			t.Errorf("%s ran %d times", id, times)
 		}
 	}
-	t.Logf("%d messages; the other program's came within %v; at most %d MiB of heap", messages, slowest, heap>>20)
-	if heap > 256<<20 {
+	t.Logf("%d messages; the other program's came within %v; at most %d MiB in use", messages, slowest, heap>>20)
+	if heap > 128<<20 { // the database's tables in memory are most of it
 		t.Errorf("%d MiB of heap", heap>>20)
 	}
 	if s := w.status("flooded"); fmt.Sprint(s.State, s.Error) != "active" {
