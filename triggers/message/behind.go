@@ -74,7 +74,7 @@ func (t *Trigger) catchUp() (wait time.Duration, err error) {
 			}
 		}
 	}
-	if err := h.hand(messages); err != nil {
+	if all, err := h.hand(messages); err != nil || !all {
 		return 0, err
 	}
 	return 0, h.flush(position{sequence: through})

@@ -18,6 +18,9 @@ const (
 	readAtOnce    = 500
 	readsTogether = 8
 
+	// flushesTogether bounds a step that finds much to accept.
+	flushesTogether = 4
+
 	// trimAtOnce is how many entries the log has at least when it is trimmed.
 	trimAtOnce = 512
 
@@ -75,8 +78,14 @@ func (t *Trigger) follow() (more bool, err error) {
 		if len(some) == readAtOnce {
 			t.readAhead(through)
 		}
-		if err := h.hand(some); err != nil {
+		all, err := h.hand(some)
+		if err != nil {
 			return false, err
+		}
+		if !all {
+			t.wait()
+			t.ahead = readAlready(h.at.sequence, h.rest)
+			return true, nil
 		}
 		if more = len(some) == readAtOnce; !more || len(h.events) > queue.MaxEvents*3/4 {
 			break
@@ -135,6 +144,9 @@ type handout struct {
 	events  []queue.Event       // to be accepted next,
 	of      []origin            // and where each is from
 	refused map[*program]uint64 // the first message that a full queue refused, of those to be accepted next
+
+	flushes int
+	rest    []parsed // what hand did not come to
 }
 
 type origin struct {
@@ -143,8 +155,9 @@ type origin struct {
 	sequence uint64
 }
 
-// hand makes events of messages. They are accepted when they are as many as an Accept takes; the rest is left to flush.
-func (h *handout) hand(messages []parsed) error {
+// hand makes events of messages. They are accepted when they are as many as an Accept takes; the rest is left to flush. It is false if
+// the step has lasted long enough: everything up to h.at is handed out then, and nothing is left.
+func (h *handout) hand(messages []parsed) (all bool, err error) {
 	var matched []*program
 	for i := range messages {
 		m := &messages[i]
@@ -157,12 +170,16 @@ func (h *handout) hand(messages []parsed) error {
 			h.of = append(h.of, origin{p, p.rank, m.Sequence})
 			if len(h.events) == queue.MaxEvents {
 				if err := h.flush(position{m.Sequence - 1, p.id}); err != nil {
-					return err
+					return false, err
+				}
+				if h.flushes++; h.flushes == flushesTogether {
+					h.rest = messages[i:]
+					return false, nil
 				}
 			}
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // match adds the programs that are to get a message, by id, each with the first of its filters that matches.

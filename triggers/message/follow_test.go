@@ -150,7 +150,10 @@ func TestFanOut(t *testing.T) {
 	h := &handout{t: w.trigger, at: w.trigger.read, wants: func(p *program, _ uint64) bool { return p.id < "p1000" },
 		marks: func() map[*program]mark { return nil }, done: func() {}}
 	h.checkpoint = func(tx *kv.Txn) error { return tx.Set(logKey, position{program: "p0999"}.encode()) }
-	if err := errors.Join(h.hand(messages[:1]), h.flush(position{program: "p0999"})); err != nil {
+	if _, err := h.hand(messages[:1]); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.flush(position{program: "p0999"}); err != nil {
 		t.Fatal(err)
 	}
 	w.restart(declared)
@@ -160,6 +163,29 @@ func TestFanOut(t *testing.T) {
 	w.follow()
 	for program := range declared {
 		w.want(program, m, another)
+	}
+}
+
+// TestManyForMany: a step ends in the midst of messages that match many programs, and the next goes on there.
+func TestManyForMany(t *testing.T) {
+	w := newWorld(t, openDB(t, ""), queue.Options{})
+	const programs = 1700
+	for i := range programs {
+		w.set(fmt.Sprintf("p%04d", i), map[string]any{"channel": "A"})
+	}
+	var messages []*network.Message
+	for i := range 6 {
+		messages = append(messages, w.post("A", "note", i))
+	}
+	if _, err := w.trigger.step(); err != nil {
+		t.Fatal(err)
+	}
+	if want := (position{2, "p0599"}); w.trigger.read != want {
+		t.Errorf("after a step it is at %+v, want %+v", w.trigger.read, want)
+	}
+	w.follow()
+	for i := range programs {
+		w.want(fmt.Sprintf("p%04d", i), messages...)
 	}
 }
 

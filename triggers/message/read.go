@@ -65,6 +65,13 @@ func (t *Trigger) readAhead(after uint64) {
 	}()
 }
 
+// readAlready is what has been read and is not handed out yet.
+func readAlready(after uint64, some []parsed) *ahead {
+	a := &ahead{after: after, read: make(chan struct{}), some: some}
+	close(a.read)
+	return a
+}
+
 // next is what comes behind a sequence.
 func (t *Trigger) next(after uint64) ([]parsed, error) {
 	if a := t.wait(); a != nil && a.after == after && a.err == nil && len(a.some) > 0 {

@@ -24,6 +24,7 @@ const (
 	MaxContentType = 256                         // bytes
 	MaxBody        = queue.MaxPayload - 1024     // bytes, so that an event holds the rest, too
 	maxPost        = queue.MaxEventsBytes - 4096 // bytes of one Accept
+	maxFanOut      = 256 << 20                   // bytes of all programs' copies of a body
 )
 
 // retryAfter is when a post should be tried again whose programs have too many events.
@@ -140,6 +141,10 @@ func (t *Trigger) Post(ctx context.Context, topic, contentType string, body []by
 	heard := t.topics.programs[topic]
 	if len(heard) == 0 {
 		return Receipt{}, fail(404, "not_found", "no program hears the topic %s", topic).hint("deploy one with --topic %s", topic)
+	}
+	if len(body)*len(heard) > maxFanOut {
+		return Receipt{}, fail(413, "body_too_large", "the body's %d bytes for each of %d programs are over the limit of %d bytes", len(body), len(heard), maxFanOut).
+			hint("post where it can be fetched from")
 	}
 	receipt := Receipt{ID: "topic:" + topic + ":" + id, Programs: slices.Sorted(maps.Keys(heard))}
 	payload := post{topic, contentType, body}.encode()
