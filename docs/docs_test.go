@@ -29,7 +29,7 @@ import (
 //   - a block of sh is run; what a block of text right below it shows is compared with its output, white space aside. In
 //     it "…", the digits before it, and times stand for anything. A block without output shown must succeed. Above a block that cannot be run here stands
 //     <!-- not run: why -->.
-//   - a block of js below a line that is only a file's name, as `hello.js`:, is that file.
+//   - a block of code below a line that is only a file's name, as `hello.js`:, is that file.
 //
 // The node listens elsewhere than at documented, which the commands are told; home, data and working folder are temporary.
 const documented = "127.0.0.1:4020"
@@ -50,6 +50,19 @@ func TestPython(t *testing.T) {
 	s := newSite(t)
 	s.startNode()
 	s.run("python.md")
+}
+
+func TestRuntimes(t *testing.T) {
+	s := newSite(t)
+	sdks, err := filepath.Abs("../sdk-guests")
+	if err == nil {
+		err = os.Symlink(sdks, filepath.Join(s.folder, "sdk-guests"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.startNode()
+	s.run("runtimes.md")
 }
 
 func TestOperating(t *testing.T) {

@@ -82,6 +82,13 @@ func messageTime() float64 {
 // Deploy deploys the module in a file, which gets the variables, and gives its address.
 func (s *Site) Deploy(path string, variables map[string]string) (string, error) {
 	s.Helper()
+	id, err := s.DeployIn("wasm", path, variables)
+	return s.Base + "/api/v0/run/" + id, err
+}
+
+// DeployIn deploys a file as a program of the runtime, and gives its id.
+func (s *Site) DeployIn(runtime, path string, variables map[string]string) (string, error) {
+	s.Helper()
 	code, err := os.ReadFile(path)
 	if err != nil {
 		s.Fatal(err)
@@ -101,10 +108,10 @@ func (s *Site) Deploy(path string, variables map[string]string) (string, error) 
 	program := sign(network.TypeProgram, network.Program{
 		Address: address, Time: messageTime(), Type: network.ProgramKind, AllowAmend: true, Metadata: map[string]any{"name": file},
 		On: network.On{HTTP: true}, Environment: network.Environment{Internet: true}, Resources: network.Resources{VCPUs: 1, Memory: 32, Seconds: 30},
-		Runtime: network.Runtime{Ref: "wasm", UseLatest: true}, Volumes: []json.RawMessage{}, Variables: variables,
+		Runtime: network.Runtime{Ref: runtime, UseLatest: true}, Volumes: []json.RawMessage{}, Variables: variables,
 		Code: network.Code{Encoding: "plain", Entrypoint: file, Ref: store.ItemHash, UseLatest: true},
 	})
-	return s.Base + "/api/v0/run/" + program.ItemHash, s.API.Publish(s.Context(), program)
+	return program.ItemHash, s.API.Publish(s.Context(), program)
 }
 
 // MustDeploy is Deploy of what is taken.
