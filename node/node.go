@@ -34,6 +34,7 @@ import (
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
 	"github.com/aleph-edge/aleph-edge/triggers/delivery"
 	triggers "github.com/aleph-edge/aleph-edge/triggers/http"
+	"github.com/aleph-edge/aleph-edge/triggers/message"
 	"github.com/aleph-edge/aleph-edge/usage"
 )
 
@@ -144,7 +145,7 @@ func Open(config Config) (_ *Node, err error) {
 	}
 	handler := &api.API{Config: api.Config{Life: n.life, NodeID: n.id, Version: Version, Open: config.open(), MaxBody: maxUpload,
 		Trigger: n.trigger, Programs: n.registry, Logs: n.logs, Meter: n.meter, Queue: n.queue, Sources: n.events.sources, Topics: n.events.messages.PostTopic, Counters: n.Counters, Log: config.Log,
-		Messages: network.NewHandler(n.network, network.HandlerOptions{WriteError: api.WriteRejection, MaxFile: maxUpload}),
+		Messages: network.NewHandler(n.network, network.HandlerOptions{WriteError: api.WriteRejection, MaxFile: maxUpload, Depth: message.Depth}),
 		Requests: network.NewRequestVerifier(n.db, n.id, time.Now)}}
 	n.handler = handler.Handle
 	n.server = &fasthttp.Server{
