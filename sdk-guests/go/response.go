@@ -186,8 +186,7 @@ func (w *response) finish() ([]byte, error) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	head := w.request.Method == http.MethodHead
-	if w.length > w.written && w.hasBody() && !head {
+	if w.length > w.written && w.hasBody() && w.request.Method != http.MethodHead {
 		return nil, errShort
 	}
 	if w.streaming {
@@ -195,16 +194,6 @@ func (w *response) finish() ([]byte, error) {
 		return nil, nil // with w.err the client has gone
 	}
 	w.sniff()
-	if head {
-		w.frame = w.frame[:bodyAt]
-		length := w.written
-		if w.length >= 0 {
-			length = w.length
-		}
-		if length > 0 {
-			w.head = frame.Pair(w.head, frame.Header, "content-length", strconv.FormatInt(length, 10))
-		}
-	}
-	w.seal()
+	w.seal() // the node leaves out the body of a reply to HEAD, and says its length
 	return append(frame.U32(w.frame, frame.ResponseStatus, uint32(w.status)), w.head...), nil
 }

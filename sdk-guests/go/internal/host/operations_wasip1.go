@@ -42,7 +42,6 @@ type Operation struct {
 var (
 	mu      sync.Mutex
 	started []*Operation // not taken or cancelled
-	waiting int          // goroutines in Wait
 	driving bool
 
 	// EventDeadline is when the node ends the event, with or without an alarm.
@@ -72,7 +71,6 @@ func (o *Operation) Wait(ctx context.Context) ([]byte, error) {
 	o.turn = make(chan struct{}, 1)
 	o.deadline, _ = ctx.Deadline()
 	mu.Lock()
-	waiting++
 	for !o.complete && ctx.Err() == nil {
 		if !driving {
 			driving = true
@@ -89,7 +87,6 @@ func (o *Operation) Wait(ctx context.Context) ([]byte, error) {
 		}
 		mu.Lock()
 	}
-	waiting--
 	o.forget()
 	if !driving {
 		for _, other := range started {
