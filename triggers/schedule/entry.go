@@ -36,11 +36,14 @@ type entry struct {
 	fails string // why, if not
 }
 
-// correct has the entry go on from now if its last time is so far ahead that the clock was wrong then.
-func (e *entry) correct(now int64) {
-	if e.mark.last > now+maxShift {
-		e.mark.last = now
+// corrected is the entry's checkpoint, and whether it is another: if its last time is so far ahead that the clock was wrong then, it
+// goes on from now.
+func (e *entry) corrected(now int64) (m mark, changed bool) {
+	m = e.mark
+	if m.last > now+maxShift {
+		m.last = now
 	}
+	return m, m != e.mark
 }
 
 // times are those to make events of now, at most queue.MaxEvents. started is before which none is on time.

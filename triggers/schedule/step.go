@@ -54,8 +54,9 @@ func (t *Trigger) sweep() error {
 // A run is what is about to be written of an entry.
 type run struct {
 	entry *entry
-	times []int64 // to make events of
-	mark  mark    // then
+	times []int64             // to make events of
+	mark  mark                // then
+	rest  *queue.RefusedError // why later times are left for later; nil: there are none
 }
 
 // step makes events of what is due, as many as go into a transaction, and says how long nothing more is.
@@ -64,8 +65,11 @@ func (t *Trigger) step() (wait time.Duration) {
 	defer t.mu.Unlock()
 	clock := t.cfg.Now()
 	now := clock.Unix()
-	t.look(now)
-	if err := t.make(now); err != nil {
+	err := t.look(now)
+	if err == nil {
+		err = t.make(now)
+	}
+	if err != nil {
 		if text := err.Error(); text != t.failure {
 			t.cfg.Log.Error("schedules make no events; it is tried again", "error", err)
 			t.failure = text
@@ -83,19 +87,36 @@ func (t *Trigger) step() (wait time.Duration) {
 }
 
 // look deals with a clock that was set back.
-func (t *Trigger) look(now int64) {
-	if now < t.wall {
-		t.started = min(t.started, now)
-		for _, e := range t.dues {
-			e.correct(now)
-			e.due = e.expression.next(e.mark.last)
-			if e.pause > 0 {
-				e.due = max(e.due, now+e.pause)
-			}
-		}
-		heap.Init(&t.dues)
+func (t *Trigger) look(now int64) error {
+	if now >= t.wall {
+		t.wall = now
+		return nil
 	}
-	t.wall = now
+	for some := range slices.Chunk(t.dues, queue.MaxEvents) {
+		err := t.cfg.DB.GroupUpdate(func(tx *kv.Txn) error {
+			for _, e := range some {
+				if m, changed := e.corrected(now); changed {
+					if err := tx.Set(key(e.program, e.name), m.encode()); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("write that the clock was set back: %w", err)
+		}
+	}
+	for _, e := range t.dues {
+		e.mark, _ = e.corrected(now)
+		e.due = e.expression.next(e.mark.last)
+		if e.pause > 0 {
+			e.due = max(e.due, now+e.pause)
+		}
+	}
+	heap.Init(&t.dues)
+	t.started, t.wall = min(t.started, now), now
+	return nil
 }
 
 // make makes the events of a step. If it fails nothing was made.
@@ -145,21 +166,10 @@ func (t *Trigger) plan(e *entry, now int64) (*run, error) {
 	return r, nil
 }
 
-// commit writes runs, but for those of programs whose events are refused: these are tried again later.
+// commit writes runs, but for the events of programs that have too many: these are tried again later.
 func (t *Trigger) commit(runs []*run, now int64) error {
 	for len(runs) > 0 {
-		var events []queue.Event
-		var of []*run
-		for _, r := range runs {
-			for _, at := range r.times {
-				event := r.entry.event(at)
-				if r.entry.jitter > 0 {
-					event.Delay = rand.N(r.entry.jitter)
-				}
-				events, of = append(events, event), append(of, r)
-			}
-		}
-		_, err := t.cfg.Queue.Accept(events, func(tx *kv.Txn) error {
+		_, err := t.cfg.Queue.Accept(events(runs), func(tx *kv.Txn) error {
 			for _, r := range runs {
 				if err := tx.Set(key(r.entry.program, r.entry.name), r.mark.encode()); err != nil {
 					return err
@@ -171,24 +181,61 @@ func (t *Trigger) commit(runs []*run, now int64) error {
 		switch {
 		case err == nil:
 			for _, r := range runs {
-				e := r.entry
-				e.mark, e.pause, e.waits, e.fails = r.mark, 0, "", ""
-				e.due = e.expression.next(now)
+				r.done(now)
 			}
 			return nil
 		case !errors.As(err, &refused):
 			return fmt.Errorf("write the events of schedules: %w", err)
 		}
-		program := of[refused.Index].entry.program
-		runs = slices.DeleteFunc(runs, func(r *run) bool {
-			if r.entry.program != program {
-				return false
-			}
-			r.entry.refuse(refused, now)
-			return true
-		})
+		runs = without(runs, refused, now)
 	}
 	return nil
+}
+
+func events(runs []*run) (events []queue.Event) {
+	for _, r := range runs {
+		for _, at := range r.times {
+			event := r.entry.event(at)
+			if r.entry.jitter > 0 {
+				event.Delay = rand.N(r.entry.jitter)
+			}
+			events = append(events, event)
+		}
+	}
+	return events
+}
+
+// without leaves out the event that was refused, and all later ones of its program.
+func without(runs []*run, refused *queue.RefusedError, now int64) (left []*run) {
+	first := 0 // of the run's events
+	for _, r := range runs {
+		fit := len(r.times)
+		if r.entry.program == refused.Program {
+			fit = min(max(refused.Index-first, 0), fit)
+		}
+		first += len(r.times)
+		switch {
+		case fit == len(r.times):
+			left = append(left, r)
+		case fit > 0:
+			r.times, r.rest = r.times[:fit], refused
+			r.mark.last, r.mark.made = r.times[fit-1], r.times[fit-1]
+			left = append(left, r)
+		default:
+			r.entry.refuse(refused, now)
+		}
+	}
+	return left
+}
+
+// done notes that the run is written.
+func (r *run) done(now int64) {
+	e := r.entry
+	e.mark, e.pause, e.waits, e.fails = r.mark, 0, "", ""
+	e.due = e.expression.next(e.mark.last)
+	if r.rest != nil {
+		e.refuse(r.rest, now)
+	}
 }
 
 // refuse notes that the queue does not take the entry's events now.

@@ -87,7 +87,9 @@ func (t *Trigger) Set(program string, created time.Time, d *triggers.Declaration
 			write[s.Name] = e.mark
 		}
 		delete(known, s.Name)
-		e.correct(now)
+		if m, changed := e.corrected(now); changed {
+			e.mark, write[s.Name] = m, m
+		}
 		e.due = x.next(e.mark.last)
 		entries = append(entries, e)
 	}
