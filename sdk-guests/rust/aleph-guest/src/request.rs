@@ -139,7 +139,7 @@ fn decoded(text: &str, plus: bool) -> Cow<'_, str> {
             (b'%', &[high, low, ..]) => match (digit(high), digit(low)) {
                 (Some(high), Some(low)) => {
                     rest = &after[2..];
-                    high << 4 | low
+                    (high << 4) | low
                 }
                 _ => byte,
             },

@@ -73,5 +73,5 @@ fn hex(bytes: &[u8]) -> String {
 
 fn unhex(text: &str) -> Vec<u8> {
     let digit = |at: usize| char::from(text.as_bytes()[at]).to_digit(16).unwrap_or_default() as u8;
-    (0..text.len() / 2).map(|n| digit(2 * n) << 4 | digit(2 * n + 1)).collect()
+    (0..text.len() / 2).map(|n| (digit(2 * n) << 4) | digit(2 * n + 1)).collect()
 }
