@@ -217,8 +217,6 @@ static int call(int arguments, int results) {
 
 /* ---- Initialisation ---- */
 
-static int nothing(lua_State *l) { return lua_error(l); }
-
 void aleph_setup(void) {
   L = luaL_newstate();
   if (!L) {
@@ -226,9 +224,6 @@ void aleph_setup(void) {
     return;
   }
   luaL_openlibs(L);
-  lua_pushcfunction(L, nothing); /* the first error makes asyncify's globals what they stay */
-  lua_pcall(L, 0, 0, 0);
-  lua_settop(L, 0);
   lua_newtable(L);
   variables = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_getglobal(L, "math");

@@ -1,7 +1,5 @@
 /* See unwind.h. Here unwind_start returns, as it does. */
-#include <stddef.h>
-
-__attribute__((import_module("asyncify"), import_name("start_unwind"))) void start(void *);
+__attribute__((import_module("asyncify"), import_name("start_unwind"))) void unwind_from(void *);
 
 /* Lua nests 200 C calls at most; a frame saves some hundred bytes. */
 static _Alignas(16) char frames[512 << 10];
@@ -12,5 +10,5 @@ static struct {
 void unwind_start(void) {
   saved.next = frames;
   saved.end = frames + sizeof frames;
-  start(&saved);
+  unwind_from(&saved);
 }

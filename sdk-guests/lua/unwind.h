@@ -7,11 +7,14 @@
 #define UNWIND_H
 
 _Noreturn void unwind_start(void); /* to those who call it: unwind.c knows that it returns */
+__attribute__((import_module("asyncify"), import_name("start_unwind"))) void unwind_from(void *);
 __attribute__((import_module("asyncify"), import_name("stop_unwind"))) void unwind_stop(void);
 
 #define luai_jmpbuf int
 #define LUAI_THROW(L, c) unwind_start()
-#define LUAI_TRY(L, c, a) { a if ((c)->status != LUA_OK) unwind_stop(); }
+
+/* Beginning again, from nowhere, only sets asyncify's globals to what they were before the first error: an engine's stay the same. */
+#define LUAI_TRY(L, c, a) { a if ((c)->status != LUA_OK) { unwind_stop(); unwind_from(0); unwind_stop(); } }
 
 /* A secret of the image's, so that nobody outside can make strings that collide. */
 unsigned lua_seed(void);

@@ -1,5 +1,6 @@
 -- What the example scripts do not use. Each path runs one check and answers "ok", or what went wrong.
 local loaded = math.random(1, 1 << 30)
+assert(not pcall(error)) -- leaves the engine's globals as they were
 local checks = {}
 
 local function same(got, want)
