@@ -42,11 +42,13 @@ var sections = []struct {
 }{
 	{"hot", (*lab).hot},
 	{"js", (*lab).js},
+	{"compiled", (*lab).compiled},
 	{"python", (*lab).python},
 	{"p99", (*lab).p99},
 	{"cold", (*lab).cold},
 	{"waiting", (*lab).waiting},
 	{"programs", (*lab).programs},
+	{"events", (*lab).events},
 	{"mixed", (*lab).mixed},
 }
 

@@ -22,13 +22,15 @@ var files embed.FS
 // program is what is deployed on the node.
 type program struct {
 	name      string
-	file      string // in the bench folder, or "" with source
-	source    []byte // instead of a file's content
-	extension string // of the file that source is in; the default is .js
-	folder    string // instead of both: in the bench folder
-	runtime   string // the default goes by the file's extension
-	memory    int    // MiB
-	timeout   int    // seconds
+	file      string   // in the bench folder, or "" with source
+	source    []byte   // instead of a file's content
+	extension string   // of the file that source is in; the default is .js
+	folder    string   // instead of both: in the bench folder
+	path      string   // instead of all three: a file
+	runtime   string   // the default goes by the file's extension
+	memory    int      // MiB
+	timeout   int      // seconds
+	more      []string // flags of its deploy
 }
 
 var (
@@ -45,20 +47,21 @@ const (
 type node struct {
 	*process
 	lab  *lab
-	data string // its data folder
-	key  string // the account's private key, hex
-	wasm string // the runtime that serves compiled guests
+	data string   // its data folder
+	key  string   // the account's private key, hex
+	wasm string   // the runtime that serves compiled guests
+	args []string // of its own
 }
 
 // startNode starts a node on a new data folder.
-func (l *lab) startNode(ctx context.Context, pin bool) (*node, error) {
+func (l *lab) startNode(ctx context.Context, pin bool, args ...string) (*node, error) {
 	data, err := os.MkdirTemp(l.tmp, "data-")
 	if err != nil {
 		return nil, err
 	}
 	key := make([]byte, 32)
 	rand.Read(key)
-	n := &node{lab: l, data: data, key: hex.EncodeToString(key)}
+	n := &node{lab: l, data: data, key: hex.EncodeToString(key), args: args}
 	return n, n.launch(ctx, pin)
 }
 
@@ -83,7 +86,7 @@ func (n *node) launch(ctx context.Context, pin bool) error {
 	if err != nil {
 		return err
 	}
-	argv := append([]string{n.lab.aleph, "node", "--listen", addr, "--data", n.data}, n.lab.nodeArgs...)
+	argv := append([]string{n.lab.aleph, "node", "--listen", addr, "--data", n.data}, append(n.args, n.lab.nodeArgs...)...)
 	if n.process, err = n.lab.start("aleph", addr, pin, []string{"ALEPH_CACHE=" + filepath.Join(n.lab.tmp, "cache")}, argv...); err != nil {
 		return err
 	}
@@ -120,14 +123,16 @@ func (n *node) deploy(ctx context.Context, p program) (string, error) {
 	if ext == ".wasm" {
 		runtime = n.wasm
 	}
-	if p.folder == "" {
+	if p.path != "" {
+		file, runtime = p.path, n.wasm
+	} else if p.folder == "" {
 		file = filepath.Join(n.lab.tmp, p.name+ext)
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			return "", err
 		}
 	}
-	cmd := n.command(ctx, "program", "deploy", "--json", "--name", p.name, "--runtime", runtime,
-		"--memory", strconv.Itoa(p.memory), "--timeout", strconv.Itoa(p.timeout), "--file", file)
+	cmd := n.command(ctx, append([]string{"program", "deploy", "--json", "--name", p.name, "--runtime", runtime,
+		"--memory", strconv.Itoa(p.memory), "--timeout", strconv.Itoa(p.timeout), "--file", file}, p.more...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
