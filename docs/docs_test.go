@@ -65,6 +65,12 @@ func TestRuntimes(t *testing.T) {
 	s.run("runtimes.md")
 }
 
+func TestTriggers(t *testing.T) {
+	s := newSite(t)
+	s.startNode()
+	s.run("triggers.md")
+}
+
 func TestOperating(t *testing.T) {
 	s := newSite(t)
 	s.startNode()
