@@ -199,9 +199,12 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 	}
 }
 
+// rewriteVersion changes with what Prepare makes of a module.
+const rewriteVersion = 2
+
 // Host is what machine code depends on beside its module.
 func Host() string {
-	return "wasmtime " + wasm.Version + " " + runtime.GOARCH + " " + cpuFlags()
+	return fmt.Sprintf("wasmtime %s rewritten %d %s %s", wasm.Version, rewriteVersion, runtime.GOARCH, cpuFlags())
 }
 
 // cpuFlags is what of the CPU machine code may use.

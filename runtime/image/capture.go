@@ -136,9 +136,10 @@ func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image,
 	}
 	if base == nil && captured.Changed {
 		// A reference cannot be written as a constant; it did not change, so its expression stays.
+		before := p.initials()
 		for i := range after {
 			if after[i].Type == 5 {
-				initials[i] = p.Module[p.initials[i][0]:p.initials[i][1]]
+				initials[i] = before[i]
 			}
 		}
 		captured.Module = p.WithGlobals(initials)
@@ -185,6 +186,9 @@ func state(s *wasm.Slot, module *wasm.Module) (globals []wasm.Value, tables [][]
 			}
 			globals = append(globals, v)
 		case wasm.Table:
+			if x.Name == wasm.HostTable {
+				continue
+			}
 			t, err := s.TableFuncs(x.Name)
 			if err != nil {
 				return nil, nil, fmt.Errorf("%w: %w", ErrModule, err)

@@ -7,6 +7,9 @@
 // The rewritten module has no active data and no start function (both have run by then); it exports its mutable globals and
 // its tables, so that Capture can see whether initialisation changed them. Globals that changed are written into the module
 // as their initial values; a changed table is refused, for a table cannot be written down.
+//
+// Where it can be proved that nothing but memory and globals keeps what an event did, the module gets a function more, which
+// takes one event after another in one instance (serve.go).
 package image
 
 import (
@@ -15,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 )
 
 // ErrModule is wrapped by every error about a module that cannot be served.
@@ -36,7 +40,9 @@ type Prepared struct {
 	Globals []string
 	Tables  []string
 
-	initials [][2]int // where in Module the initial expressions of Globals are
+	sections []section // of Module; the globals' initial expressions and the server's code are put in by assemble
+	globals  []globalEntry
+	server   *server // nil: each event has a new instance
 }
 
 // section ids of the WebAssembly binary format, in the order they come in a module.
@@ -115,9 +121,9 @@ func Prepare(module []byte) (*Prepared, error) {
 		case sectionGlobal:
 			for range r.count() {
 				g := globalEntry{kind: r.byte(), mutable: r.byte() == 1}
-				g.from = len(s.body) - len(r.b)
+				from := r.b
 				value := r.constant(immutable)
-				g.to = len(s.body) - len(r.b)
+				g.initial = from[:len(from)-len(r.b)]
 				if g.mutable {
 					value = nil
 				}
@@ -180,29 +186,29 @@ func Prepare(module []byte) (*Prepared, error) {
 	count := r.count()
 	sections[exportsAt].body = append(append(binary.AppendUvarint(nil, uint64(count)+uint64(added)), r.b...), extra...)
 
-	p.Module = append([]byte(nil), module[:8]...)
-	for _, s := range sections {
-		if s.id == sectionStart {
-			continue
-		}
-		p.Module = append(p.Module, s.id)
-		p.Module = binary.AppendUvarint(p.Module, uint64(len(s.body)))
-		if s.id == sectionGlobal {
-			for _, g := range globals {
-				if g.mutable {
-					p.initials = append(p.initials, [2]int{len(p.Module) + g.from, len(p.Module) + g.to})
-				}
-			}
-		}
-		p.Module = append(p.Module, s.body...)
-	}
+	sections = slices.DeleteFunc(sections, func(s section) bool { return s.id == sectionStart })
+	p.sections, p.globals = p.serve(sections), globals
+	p.Module = p.WithGlobals(p.initials())
 	return p, nil
 }
 
 type globalEntry struct {
-	kind     byte
-	mutable  bool
-	from, to int // its initial expression in the section's body
+	kind    byte
+	mutable bool
+	initial []byte // expression
+}
+
+// Serves says that an instance of the module is kept from one event to the next.
+func (p *Prepared) Serves() bool { return p.server != nil }
+
+// initials are the initial expressions of Globals.
+func (p *Prepared) initials() (initials [][]byte) {
+	for _, g := range p.globals {
+		if g.mutable {
+			initials = append(initials, g.initial)
+		}
+	}
+	return initials
 }
 
 // applyData writes the active segments into Base and gives the section that is left: passive ones as they were, active ones
@@ -247,27 +253,31 @@ func (p *Prepared) applyData(r *reader, immutable []*uint64) ([]byte, error) {
 
 // WithGlobals gives the module with those initial values of Globals, in their order.
 func (p *Prepared) WithGlobals(values [][]byte) []byte {
-	module, at := []byte(nil), 0
-	// The section's size changes: rewrite it from its parts.
-	sections, _ := split(p.Module)
-	module = append(module, p.Module[:8]...)
-	at = 8
-	for _, s := range sections {
-		headerEnd := at + 1 + uvarintLen(uint64(len(s.body)))
+	module := []byte("\x00asm\x01\x00\x00\x00")
+	for _, s := range p.sections {
 		body := s.body
-		if s.id == sectionGlobal {
-			body = nil
-			from := headerEnd
-			for i, span := range p.initials {
-				body = append(append(body, p.Module[from:span[0]]...), values[i]...)
-				from = span[1]
+		switch {
+		case s.id == sectionGlobal:
+			body = binary.AppendUvarint(nil, uint64(len(p.globals)))
+			left := values
+			for _, g := range p.globals {
+				initial := g.initial
+				body = append(body, g.kind, 0)
+				if g.mutable {
+					body[len(body)-1] = 1
+					initial, left = left[0], left[1:]
+				}
+				body = append(body, initial...)
 			}
-			body = append(body, p.Module[from:headerEnd+len(s.body)]...)
+		case s.id == sectionCode && p.server != nil:
+			r := &reader{b: body}
+			n := r.count()
+			body = append(binary.AppendUvarint(nil, uint64(n)+2), r.b...)
+			body = append(body, p.server.body(p.globals, values)...)
 		}
 		module = append(module, s.id)
 		module = binary.AppendUvarint(module, uint64(len(body)))
 		module = append(module, body...)
-		at = headerEnd + len(s.body)
 	}
 	return module
 }
@@ -302,8 +312,6 @@ func split(module []byte) ([]section, error) {
 func appendName(b []byte, name string) []byte {
 	return append(binary.AppendUvarint(b, uint64(len(name))), name...)
 }
-
-func uvarintLen(v uint64) int { return len(binary.AppendUvarint(nil, v)) }
 
 var errCut = errors.New("it is cut short")
 

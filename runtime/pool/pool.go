@@ -250,7 +250,7 @@ func (i *Instance) Release() {
 		return
 	}
 	i.cold = false
-	i.resident = int64(g.pages) * 4096
+	i.resident = int64(g.pages)*4096 + int64(i.Kept())
 	i.since = time.Time{}
 	g.idle = append(g.idle, i)
 	p.idle.push(i)

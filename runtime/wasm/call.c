@@ -27,7 +27,7 @@ uint64_t aleph_slot_cpu(const aleph_slot *s) { return s->cpu + (cpu_now(s) - s->
 static wasmtime_error_t *deadline(wasmtime_context_t *context, void *data, uint64_t *delta, wasmtime_update_deadline_kind_t *kind) {
   (void)context;
   aleph_slot *s = data;
-  if (aleph_slot_cpu(s) >= s->cpu_budget) {
+  if (!s->served && aleph_slot_cpu(s) >= s->cpu_budget) {
     s->fault = ALEPH_FAULT_CPU;
     return wasmtime_error_new("cpu budget");
   }
@@ -135,9 +135,18 @@ static int open_instance(aleph_slot *s, const aleph_module *m) {
   return s->trap || s->error ? failed(s) : ALEPH_DONE;
 }
 
-void aleph_slot_close(aleph_slot *s) {
+// over ends what a run has of the slot beside its instance.
+static void over(aleph_slot *s) {
   aleph_lines_end(s);
   s->call.state = ALEPH_CALL_NONE;
+  clear_operations(s);
+  free(s->event_copy);
+  s->event_copy = NULL;
+  s->event = NULL;
+}
+
+void aleph_slot_close(aleph_slot *s) {
+  aleph_serve_drop(s);
   if (s->future) {
     wasmtime_call_future_delete(s->future);
     s->future = NULL;
@@ -147,20 +156,23 @@ void aleph_slot_close(aleph_slot *s) {
     wasmtime_store_delete(s->store);
     s->store = NULL;
   }
-  clear_operations(s);
-  free(s->event_copy);
-  s->event_copy = NULL;
-  s->event = NULL;
+  over(s);
+  s->served = false;
+  s->serving = 0;
   if (s->charged) s->remap = true; // it grew
 }
 
-int aleph_slot_poll(aleph_slot *s) {
+// poll lets the run go on. It has begun to, for the clock, at s->poll_start.
+static int poll(aleph_slot *s) {
   __atomic_add_fetch(&s->engine->polls, 1, __ATOMIC_RELAXED);
-  forget_faults(s);
-  s->poll_start = cpu_now(s);
   bool ended = wasmtime_call_future_poll(s->future);
   s->cpu += cpu_now(s) - s->poll_start;
   note_faults(s);
+  if (s->served) {
+    over(s);
+    aleph_serve_park(s);
+    return ALEPH_DONE;
+  }
   if (!ended) {
     if (s->event && s->event != s->event_copy) { // Go's bytes are only there during the first poll
       s->event_copy = malloc(s->event_len ? s->event_len : 1);
@@ -178,6 +190,12 @@ int aleph_slot_poll(aleph_slot *s) {
   s->future = NULL;
   if (!s->keep) aleph_slot_close(s);
   return status;
+}
+
+int aleph_slot_poll(aleph_slot *s) {
+  forget_faults(s);
+  s->poll_start = cpu_now(s);
+  return poll(s);
 }
 
 // aleph_slot_call begins a call of an export of the open instance.
@@ -200,16 +218,21 @@ int aleph_slot_call(aleph_slot *s, const char *name, size_t name_len, bool with_
   return aleph_slot_poll(s);
 }
 
+// clean makes slot and memory as they are before any run.
+static int clean(aleph_slot *s) {
+  reset(s);
+  if (!aleph_slot_restore(s)) return ALEPH_DONE;
+  s->fault = ALEPH_FAULT_HOST;
+  s->fault_message = strdup("the memory cannot be mapped");
+  return ALEPH_FAILED;
+}
+
 // aleph_slot_open makes an instance to be called several times.
 int aleph_slot_open(aleph_slot *s, const aleph_module *m) {
   uint64_t begun = now(CLOCK_MONOTONIC);
-  reset(s);
-  if (aleph_slot_restore(s)) {
-    s->fault = ALEPH_FAULT_HOST;
-    s->fault_message = strdup("the memory cannot be mapped");
-    return ALEPH_FAILED;
-  }
-  int status = open_instance(s, m);
+  aleph_serve_drop(s);
+  int status = clean(s);
+  if (status == ALEPH_DONE) status = open_instance(s, m);
   s->init = now(CLOCK_MONOTONIC) - begun;
   return status;
 }
@@ -219,6 +242,29 @@ int aleph_slot_start(aleph_slot *s, const aleph_module *m, const char *name, siz
                      uint32_t event_len) {
   int status = aleph_slot_open(s, m);
   if (status == ALEPH_DONE) status = aleph_slot_call(s, name, name_len, with_event, event, event_len);
+  if (status == ALEPH_FAILED) aleph_slot_close(s);
+  return status;
+}
+
+// aleph_slot_serve does the same for aleph_handle of a module whose instances are kept: in that which waits, or in a new one.
+int aleph_slot_serve(aleph_slot *s, const aleph_module *m, const uint8_t *event, uint32_t event_len) {
+  int status;
+  if (s->parked && s->serving == m->id) {
+    uint64_t begun = now(CLOCK_MONOTONIC);
+    status = clean(s);
+    forget_faults(s);
+    s->dirty = true;
+    s->parked = false;
+    s->event = event;
+    s->event_len = event_len;
+    s->poll_start = now(CLOCK_MONOTONIC);
+    s->init = s->poll_start - begun;
+    if (status == ALEPH_DONE) status = poll(s);
+  } else {
+    status = aleph_slot_open(s, m);
+    if (status == ALEPH_DONE && !aleph_serve_prepare(s, m)) status = failed(s);
+    if (status == ALEPH_DONE) status = aleph_slot_call(s, "aleph:serve", sizeof "aleph:serve" - 1, false, event, event_len);
+  }
   if (status == ALEPH_FAILED) aleph_slot_close(s);
   return status;
 }

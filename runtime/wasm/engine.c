@@ -87,6 +87,8 @@ char *aleph_engine_new(uint32_t slots, uint64_t max_wasm_stack, uint64_t tick_ns
   fault = aleph_define_host(e, e->linker);
   if (!fault) fault = aleph_define_wasi(e, e->linker);
   if (fault) goto failed;
+  e->begin_type = aleph_signature("", "i");
+  e->end_type = aleph_signature("", "");
   pthread_t ticker;
   if (pthread_create(&ticker, NULL, tick, e)) {
     fault = strdup("no thread for the epoch ticker");
@@ -106,6 +108,8 @@ void aleph_engine_delete(aleph_engine *e) {
     __atomic_store_n(&e->stop, 1, __ATOMIC_RELEASE);
     pthread_join(e->ticker, NULL);
   }
+  if (e->begin_type) wasm_functype_delete(e->begin_type);
+  if (e->end_type) wasm_functype_delete(e->end_type);
   if (e->linker) wasmtime_linker_delete(e->linker);
   if (e->engine) wasm_engine_delete(e->engine);
   aleph_memory_release(e);
@@ -134,6 +138,7 @@ char *aleph_module_load(aleph_engine *e, const char *path, aleph_module *out) {
 }
 
 char *aleph_module_bind(aleph_module *m) {
+  m->id = __atomic_add_fetch(&m->engine->modules, 1, __ATOMIC_RELAXED);
   return aleph_take_error(wasmtime_linker_instantiate_pre(m->engine->linker, m->module, &m->pre));
 }
 

@@ -3,6 +3,8 @@ package wasm
 /*
 #cgo noescape aleph_slot_start
 #cgo nocallback aleph_slot_start
+#cgo noescape aleph_slot_serve
+#cgo nocallback aleph_slot_serve
 #cgo noescape aleph_slot_poll
 #cgo nocallback aleph_slot_poll
 #cgo nocallback aleph_slot_restore
@@ -283,6 +285,7 @@ func (e *Engine) Load(path string) (*Module, error) {
 	m.engine = e
 	e.maps.Add(mapsPerModule)
 	m.list()
+	m.c.kept = C.uint32_t(m.keeps())
 	if err := taken(C.aleph_module_bind(m.c)); err != nil {
 		m.Close()
 		return nil, err
@@ -309,6 +312,27 @@ func (m *Module) list() {
 		m.Exports = append(m.Exports, x)
 	}
 	C.wasm_exporttype_vec_delete(&exports)
+}
+
+// The exports of a module whose instances serve one event after another, and are kept between. Package image makes them, where
+// nothing of an event can be left in an instance once its memory is restored.
+const (
+	ServeExport = "aleph:serve"   // the function that takes the events
+	HostTable   = "aleph:host"    // the table in which it finds the host's two functions
+	KeptExport  = "aleph:kept:"   // … and how many bytes an instance takes beside its memory, in decimal
+	served      = "aleph_handle"  // the export that it calls
+	keptStack   = 64<<10 + 16<<10 // of a stack and a store, at most
+)
+
+// keeps is how many bytes an instance takes that is kept, 0 if none is.
+func (m *Module) keeps() int {
+	for _, x := range m.Exports {
+		if size, ok := strings.CutPrefix(x.Name, KeptExport); ok {
+			n, _ := strconv.Atoi(size)
+			return n + keptStack
+		}
+	}
+	return 0
 }
 
 // Close frees the module. Nothing may run it.

@@ -312,13 +312,23 @@ static uint8_t *stack_get(void *env, size_t *len) {
   return stack->base + stack->engine->stack_size;
 }
 
+// aleph_stack_at finds the stack that an address lies in.
+const aleph_stack *aleph_stack_at(const aleph_engine *e, const void *p) {
+  return &e->stacks[(uint64_t)((const uint8_t *)p - e->stack_space) / e->stack_stride];
+}
+
+// aleph_stack_deep says that more of a stack was used than it may keep resident.
+bool aleph_stack_deep(const aleph_stack *stack) {
+  const uint8_t *mark = stack->base + stack->engine->stack_size - STACK_MARK;
+  uint64_t used = 0;
+  for (int i = 0; i < ALEPH_PAGE; i += 512) used |= *(const uint64_t *)(mark + i);
+  return used != 0;
+}
+
 static void stack_free(void *env) {
   aleph_stack *stack = env;
   aleph_engine *e = stack->engine;
-  const uint8_t *mark = stack->base + e->stack_size - STACK_MARK;
-  uint64_t used = 0;
-  for (int i = 0; i < ALEPH_PAGE; i += 512) used |= *(const uint64_t *)(mark + i);
-  if (used) madvise(stack->base, e->stack_size - STACK_KEEP, MADV_DONTNEED);
+  if (aleph_stack_deep(stack)) madvise(stack->base, e->stack_size - STACK_KEEP, MADV_DONTNEED);
   lock(&e->stacks_lock);
   stack->next = e->stack_free;
   e->stack_free = stack;

@@ -81,6 +81,8 @@ typedef struct {
   aleph_engine *engine;
   wasmtime_module_t *module;
   wasmtime_instance_pre_t *pre;
+  uint64_t id;   // no other module of the engine has it, or had
+  uint32_t kept; // bytes that an instance takes which is kept from event to event; 0: none is
 } aleph_module;
 
 typedef struct {
@@ -100,6 +102,11 @@ typedef struct {
   aleph_range *dirty_ranges; // malloc'ed; no more than copy_limit
 
   // The run.
+  uint64_t serving;          // the id of the module whose serve function is called; 0: another function is
+  uint32_t kept;             // … and its kept
+  bool served;               // it has served the event
+  bool parked;               // … and waits for the next one
+  const aleph_stack *stack;  // that it runs on
   wasmtime_store_t *store;
   wasmtime_context_t *context;
   wasmtime_instance_t instance;
@@ -155,6 +162,8 @@ typedef struct {
 struct aleph_engine {
   wasm_engine_t *engine;
   wasmtime_linker_t *linker;
+  wasm_functype_t *begin_type, *end_type; // of the functions that serve calls
+  uint64_t modules;                       // that were bound, ever
   aleph_slot *slots;
   uint32_t slot_count;
   uint8_t *memories;   // slot_count reservations with their guards
@@ -195,6 +204,8 @@ void aleph_memory_release(aleph_engine *);
 int aleph_slot_map(aleph_slot *, const aleph_image *, uint64_t limit);
 void aleph_slot_unmap(aleph_slot *);
 int aleph_slot_restore(aleph_slot *);
+const aleph_stack *aleph_stack_at(const aleph_engine *, const void *);
+bool aleph_stack_deep(const aleph_stack *);
 extern __thread aleph_slot *aleph_current_slot; // whose memory the instance being made takes
 
 // host.c
@@ -213,9 +224,15 @@ char *aleph_define_wasi(aleph_engine *, wasmtime_linker_t *);
 const char *aleph_call_name(uint32_t function);
 void aleph_lines_end(aleph_slot *);
 
+// serve.c
+bool aleph_serve_prepare(aleph_slot *, const aleph_module *);
+void aleph_serve_park(aleph_slot *);
+void aleph_serve_drop(aleph_slot *);
+
 // call.c
 int aleph_slot_start(aleph_slot *, const aleph_module *, const char *name, size_t name_len, bool with_event, const uint8_t *event,
                      uint32_t event_len);
+int aleph_slot_serve(aleph_slot *, const aleph_module *, const uint8_t *event, uint32_t event_len);
 int aleph_slot_open(aleph_slot *, const aleph_module *);
 int aleph_slot_call(aleph_slot *, const char *name, size_t name_len, bool with_event, const uint8_t *event, uint32_t event_len);
 int aleph_slot_poll(aleph_slot *);

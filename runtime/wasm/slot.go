@@ -76,6 +76,7 @@ func (e *Engine) Acquire() *Slot {
 
 // Release unmaps the slot's memory and gives it back. Nothing may run in it.
 func (s *Slot) Release() {
+	C.aleph_serve_drop(s.c)
 	C.aleph_slot_unmap(s.c)
 	s.engine.maps.Add(-s.maps)
 	s.image, s.maps, s.system = nil, 0, System{}
@@ -98,6 +99,7 @@ func (s *Slot) Map(img *Image, limit uint64) error {
 	if err := s.engine.charge(img.maps - s.maps); err != nil {
 		return err
 	}
+	C.aleph_serve_drop(s.c)
 	s.maps = img.maps
 	limit = max(min(limit, 1<<32), img.Size())
 	if e := C.aleph_slot_map(s.c, img.c, C.uint64_t(limit)); e != 0 {
@@ -122,6 +124,9 @@ func (s *Slot) Start(m *Module, export string, event []byte) Status {
 		return s.refuse("the event is over 2 GiB")
 	}
 	s.endProcess()
+	if m.c.kept > 0 && export == served {
+		return s.answered(Status(C.aleph_slot_serve(s.c, m.c, bytesOf(event), C.uint32_t(len(event)))))
+	}
 	return s.answered(Status(C.aleph_slot_start(s.c, m.c, (*C.char)(unsafe.Pointer(unsafe.StringData(export))), C.size_t(len(export)), true, bytesOf(event), C.uint32_t(len(event)))))
 }
 
@@ -135,7 +140,7 @@ func (s *Slot) Resume() Status {
 
 // Cancel drops the run, wherever it is. It is no error if nothing runs.
 func (s *Slot) Cancel() {
-	if s.c.store != nil || s.c.event_copy != nil {
+	if !s.c.parked && (s.c.store != nil || s.c.event_copy != nil) {
 		C.aleph_slot_close(s.c)
 	}
 	s.endProcess()
@@ -330,6 +335,14 @@ func (s *Slot) TableFuncs(name string) ([]uintptr, error) {
 		return nil, fmt.Errorf("the table %q holds what is not a function", name)
 	}
 	return append([]uintptr(nil), unsafe.Slice((*uintptr)(raw), int(size))...), nil
+}
+
+// Kept is how many bytes the instance takes that waits in the slot for its next event, beside the memory; 0 if none does.
+func (s *Slot) Kept() int {
+	if !s.c.parked {
+		return 0
+	}
+	return int(s.c.kept)
 }
 
 // Knows says whether the guest still has that operation outstanding.

@@ -267,9 +267,12 @@ wasmtime_call_future_t *wasmtime_func_call_async(wasmtime_context_t *, const was
                                                  wasmtime_val_t *, size_t, wasm_trap_t **, wasmtime_error_t **);
 bool wasmtime_call_future_poll(wasmtime_call_future_t *);
 void wasmtime_call_future_delete(wasmtime_call_future_t *);
+void wasmtime_func_new_unchecked(wasmtime_context_t *, const wasm_functype_t *, wasmtime_func_unchecked_callback_t, void *,
+                                 void (*)(void *), wasmtime_func_t *);
 void *wasmtime_func_to_raw(wasmtime_context_t *, const wasmtime_func_t *);
 void wasmtime_global_get(wasmtime_context_t *, const wasmtime_global_t *, wasmtime_val_t *);
 bool wasmtime_table_get(wasmtime_context_t *, const wasmtime_table_t *, uint64_t, wasmtime_val_t *);
+wasmtime_error_t *wasmtime_table_set(wasmtime_context_t *, const wasmtime_table_t *, uint64_t, const wasmtime_val_t *);
 uint64_t wasmtime_table_size(const wasmtime_context_t *, const wasmtime_table_t *);
 
 #endif
