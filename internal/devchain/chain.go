@@ -133,13 +133,20 @@ func (c *Chain) WebSocketURL() string { return c.node.WSEndpoint() }
 func (c *Chain) Client() *rpc.Client { return c.node.Attach() }
 
 // Commit mines a block of what waits.
-func (c *Chain) Commit() common.Hash { return c.beacon.Commit() }
+func (c *Chain) Commit() common.Hash {
+	hash := c.beacon.Commit()
+	_ = c.eth.TxPool().Sync() // fails only when the node has ended
+	return hash
+}
 
 // Fork makes a block the latest: those above it are no longer on the chain, and the next Commit goes on from it. Transactions of theirs
 // wait again; those that waited before are dropped.
 func (c *Chain) Fork(hash common.Hash) error {
 	c.beacon.Rollback()
-	return c.beacon.Fork(hash)
+	if err := c.beacon.Fork(hash); err != nil {
+		return err
+	}
+	return c.eth.TxPool().Sync()
 }
 
 // Close ends the node.

@@ -36,7 +36,23 @@ func Send(ctx context.Context, client *rpc.Client, to *common.Address, value *bi
 	if err != nil {
 		return common.Hash{}, err
 	}
-	return tx.Hash(), c.SendTransaction(ctx, tx)
+	if err := c.SendTransaction(ctx, tx); err != nil {
+		return common.Hash{}, err
+	}
+	for { // the node counts it a moment later, and the next one needs another nonce
+		next, err := c.PendingNonceAt(ctx, Account())
+		if err != nil {
+			return common.Hash{}, fmt.Errorf("ask for the nonce: %w", err)
+		}
+		if next > nonce {
+			return tx.Hash(), nil
+		}
+		select {
+		case <-ctx.Done():
+			return common.Hash{}, ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
 }
 
 // Mined waits until the transaction is in a block, and gives the block's number.

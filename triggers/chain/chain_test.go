@@ -37,8 +37,8 @@ type world struct {
 
 	mu     sync.Mutex
 	events []seen
-	hold   bool // programs do not end
-	ended  chan struct{}
+	counts map[string]int // how often each was seen, those that were removed taken away
+	hold   bool           // programs do not end
 }
 
 // seen is an event that a program was given.
@@ -58,7 +58,7 @@ func newWorld(t testing.TB, urls ...string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, chain: chain, client: chain.Client(), ended: make(chan struct{})}
+	w := &world{t: t, chain: chain, client: chain.Client(), counts: map[string]int{}}
 	w.config = Chain{Name: "ETH", URLs: urls, Confirmations: triggers.Confirmations{Set: true}, Poll: 10 * time.Millisecond, Timeout: 10 * time.Second}
 	if len(urls) == 0 {
 		w.config.URLs = []string{chain.URL()}
@@ -89,7 +89,7 @@ func (w *world) open() {
 	}
 	w.trigger.backoff = 5 * time.Millisecond
 	for _, f := range w.trigger.followers {
-		f.pool.rest = 5 * time.Millisecond
+		f.pool.setRest(5 * time.Millisecond)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -110,7 +110,10 @@ func (w *world) open() {
 
 type testLog struct{ t testing.TB }
 
-func (l testLog) Write(p []byte) (int, error) { l.t.Log(strings.TrimSpace(string(p))); return len(p), nil }
+func (l testLog) Write(p []byte) (int, error) {
+	l.t.Log(strings.TrimSpace(string(p)))
+	return len(p), nil
+}
 
 func (w *world) close() {
 	if w.stop != nil {
@@ -139,25 +142,30 @@ func (w *world) Run(ctx context.Context, d *queue.Delivery) queue.Outcome {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.events = append(w.events, s)
+	if s.removed() {
+		w.counts[s.what()]--
+	} else {
+		w.counts[s.what()]++
+	}
+	if w.counts[s.what()] == 0 {
+		delete(w.counts, s.what())
+	}
 	return queue.Acknowledge(nil)
 }
 
-// net is how often each event was seen, those that were removed taken away.
-func (w *world) net() map[string]int {
+// net is how often each of a trigger's events was seen, those that were removed taken away, and whether that is what is wanted.
+func (w *world) net(program, trigger string, want map[string]int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	net := map[string]int{}
-	for _, s := range w.events {
-		if s.removed() {
-			net[s.what()]--
-		} else {
-			net[s.what()]++
-		}
-		if net[s.what()] == 0 {
-			delete(net, s.what())
+	found := 0
+	for key, n := range w.counts {
+		if strings.HasPrefix(key, program+" "+trigger+" ") {
+			if found++; want[key] != n {
+				return false
+			}
 		}
 	}
-	return net
+	return found == len(want)
 }
 
 func (w *world) seen() []seen {
@@ -245,23 +253,11 @@ func (w *world) head() uint64 {
 	return n
 }
 
-func equal(a, b map[string]int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for key, n := range a {
-		if b[key] != n {
-			return false
-		}
-	}
-	return true
-}
-
 // eventually waits for done.
 func (w *world) eventually(what string, done func() bool) {
 	w.t.Helper()
-	for begun := time.Now(); !done(); time.Sleep(2 * time.Millisecond) {
-		if time.Since(begun) > 60*time.Second {
+	for begun := time.Now(); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Since(begun) > 30*time.Second {
 			for _, name := range []string{"p", "q", "busy", "calm"} {
 				w.t.Logf("%s: %+v", name, w.trigger.List(name))
 			}
@@ -274,15 +270,7 @@ func (w *world) eventually(what string, done func() bool) {
 func (w *world) settle(program, trigger string) {
 	w.t.Helper()
 	want := w.want(program, trigger)
-	w.eventually("the chain's logs for "+program, func() bool {
-		got := w.net()
-		for key := range got {
-			if !strings.HasPrefix(key, program+" "+trigger+" ") {
-				delete(got, key)
-			}
-		}
-		return equal(got, want)
-	})
+	w.eventually("the chain's logs for "+program, func() bool { return w.net(program, trigger, want) })
 }
 
 func number(n uint64) *uint64 { return &n }
@@ -519,7 +507,7 @@ func TestQuota(t *testing.T) {
 	w.hold = false
 	w.mu.Unlock()
 	w.settle("busy", "log-1")
-	w.eventually("the other's event", func() bool { return w.net()["calm log-1 "+w.lastID()] == 1 })
+	w.eventually("the other's event", func() bool { return w.net("calm", "log-1", map[string]int{"calm log-1 " + w.lastID(): 1}) })
 	w.unique()
 }
 

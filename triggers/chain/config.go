@@ -45,13 +45,18 @@ type Chain struct {
 	// no provider can be held to account for the logs it leaves out.
 	NoBloom bool
 
+	// Thorough has every block read by its hash and compared with its bloom, not only those that may still be replaced: two calls for
+	// each that has logs, one for each other, instead of one or two for thousands. Without it a provider that leaves out logs of settled
+	// blocks is found out where it cuts off long answers, and otherwise only by samples, one block of each range.
+	Thorough bool
+
 	// Timeout bounds a call. The default is 20 s.
 	Timeout time.Duration
 }
 
 // ParseChain reads a chain as the command line has it: a name, and after an equals sign URLs and options with commas between.
 //
-//	ETH=https://one.example/v3/key,wss://two.example,confirmations=0,poll=2s,rate=50,range=10000,bloom=off
+//	ETH=https://one.example/v3/key,wss://two.example,confirmations=0,poll=2s,rate=50,range=10000,bloom=off,thorough=on
 func ParseChain(spec string) (Chain, error) {
 	name, rest, found := strings.Cut(spec, "=")
 	c := Chain{Name: strings.TrimSpace(name)}
@@ -91,8 +96,10 @@ func ParseChain(spec string) (Chain, error) {
 			}
 		case option == "bloom" && (value == "on" || value == "off"):
 			c.NoBloom = value == "off"
+		case option == "thorough" && (value == "on" || value == "off"):
+			c.Thorough = value == "on"
 		default:
-			err = fmt.Errorf("%q: must be a URL, confirmations=, poll=, rate=, range= or bloom=off", cut(option, 40))
+			err = fmt.Errorf("%q: must be a URL, confirmations=, poll=, rate=, range=, bloom=off or thorough=on", cut(option, 40))
 		}
 		if err != nil {
 			return Chain{}, fmt.Errorf("chain %s: %w", c.Name, err)

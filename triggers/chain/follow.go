@@ -24,6 +24,7 @@ const (
 	pruneEvery    = 16          // blocks
 	maxMembers    = 500         // of a cursor, moved in one transaction
 	subscribeWait = 5 * time.Second
+	toldAfter     = 5 // failures in a row
 )
 
 // A follower follows one chain. Its loop is one goroutine, which reads for all of the chain's cursors, one step of each in turn.
@@ -79,29 +80,26 @@ func (f *follower) run(ctx context.Context) {
 	failures := 0
 	for ctx.Err() == nil {
 		wait := f.chain.Poll
-		err := f.round(ctx)
+		err := f.round(ctx) // which asks no provider that rests
 		if ctx.Err() != nil {
 			break
 		}
 		f.t.mu.Lock()
 		idle := len(f.cursors) == 0 && len(f.fresh) == 0
-		news := (err == nil) != (f.err == nil)
 		f.err = err
 		f.t.mu.Unlock()
 		switch {
 		case err != nil && errors.Is(err, errReplaced):
 		case err != nil:
-			wait = min(wait<<min(failures, 10), max(wait, longestWait))
-			failures++
-			if news {
+			if failures++; failures == toldAfter {
 				f.log.Warn("the chain cannot be followed", "error", err)
 			}
-		case idle:
-			wait, failures = time.Hour, 0
 		default:
-			failures = 0
-			if news {
+			if failures >= toldAfter {
 				f.log.Info("the chain is followed again")
+			}
+			if failures = 0; idle {
+				wait = time.Hour
 			}
 		}
 		select {

@@ -16,7 +16,7 @@ const (
 	identifyEvery = 10 * time.Minute // a provider is asked which chain it is of
 	compareEvery  = 10               // polls, after which the other providers are asked for their latest block, too
 	tolerance     = 2                // blocks that a provider may be behind another
-	longestRest   = time.Minute      // of a provider that failed
+	longestRest   = 15 * time.Second // of a provider that failed
 )
 
 // An identity tells chains apart: testnets and forks share one of the two.
@@ -40,12 +40,23 @@ type pool struct {
 }
 
 func newPool(c Chain, now func() time.Time, rest time.Duration) *pool {
-	p := &pool{now: now, rest: rest}
+	p := &pool{now: now}
 	for _, text := range c.URLs {
 		p.providers = append(p.providers, newProvider(text, c))
 	}
+	if len(p.providers) == 1 {
+		p.providers[0].tries = 3
+	}
+	p.setRest(rest)
 	p.active = p.providers[0]
 	return p
+}
+
+func (p *pool) setRest(rest time.Duration) {
+	p.rest = rest
+	for _, one := range p.providers {
+		one.between = rest / 4
+	}
 }
 
 func (p *pool) close() {

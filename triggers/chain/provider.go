@@ -52,6 +52,8 @@ var errNoAnswer = errors.New("it answers with null")
 type provider struct {
 	url, host string
 	timeout   time.Duration
+	tries     int           // of a call: more than one if there is nobody else to ask
+	between   time.Duration // the first time between two of them
 	limiter   *rate.Limiter
 	transport *http.Transport
 
@@ -109,6 +111,16 @@ func (p *provider) close() {
 
 // call asks the provider; the answer is JSON that is not null. The error is a *callError, or ctx's.
 func (p *provider) call(ctx context.Context, out any, method string, args ...any) error {
+	for try := 1; ; try++ {
+		err := p.once(ctx, out, method, args...)
+		if err == nil || try >= p.tries || !(isFault(err, faultBroken) || isFault(err, faultBusy) || isFault(err, faultMissing)) {
+			return err
+		}
+		pause(ctx, p.between<<(try-1))
+	}
+}
+
+func (p *provider) once(ctx context.Context, out any, method string, args ...any) error {
 	if err := p.limiter.Wait(ctx); err != nil {
 		return err
 	}
@@ -124,7 +136,7 @@ func (p *provider) call(ctx context.Context, out any, method string, args ...any
 	}
 	if err == nil {
 		if err := json.Unmarshal(raw, out); err != nil {
-			return p.fail(faultLie, fmt.Errorf("%s: %w", method, err))
+			return p.fail(faultBroken, fmt.Errorf("%s: %w", method, err))
 		}
 		return nil
 	}

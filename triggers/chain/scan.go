@@ -34,7 +34,7 @@ type scan struct {
 // scan reads blocks that are no longer replaced, at most span of them and no further than to.
 func (f *follower) scan(ctx context.Context, ix *index, from, to, span uint64) *scan {
 	s := &scan{index: ix, from: from, span: span}
-	if len(ix.transfers) > 0 {
+	if len(ix.transfers) > 0 || f.chain.Thorough {
 		span = min(span, wholeBlocks)
 	}
 	for _, e := range ix.blocks {
@@ -78,6 +78,14 @@ func (f *follower) readNumber(ctx context.Context, ix *index, number uint64) ([]
 // readRange reads the blocks from and to and those between.
 func (f *follower) readRange(ctx context.Context, ix *index, from, to uint64) ([]*occurrence, error) {
 	var found []*occurrence
+	if f.chain.Thorough {
+		read := make([][]*occurrence, to-from+1)
+		err := each(ctx, len(read), func(ctx context.Context, i int) (err error) {
+			read[i], err = f.readNumber(ctx, ix, from+uint64(i))
+			return err
+		})
+		return slices.Concat(read...), err
+	}
 	for i := range ix.queries {
 		logs, err := f.logsBetween(ctx, &ix.queries[i], from, to)
 		if err != nil {
