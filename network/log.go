@@ -30,7 +30,7 @@ func logKey(sequence uint64) string { return fmt.Sprintf("%s%016x", logPrefix, s
 const maxRead = 1 << 20
 
 // trimmed is how many entries one transaction deletes.
-const trimmed = 256
+const trimmed = 2048
 
 // maxCopied bounds the content that an entry holds, in bytes. A larger one is read from where it is kept.
 const maxCopied = 16 << 10

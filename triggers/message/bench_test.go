@@ -94,6 +94,7 @@ func BenchmarkMatchAndQueue(b *testing.B) {
 	}
 	close(work)
 	wg.Wait()
+	w.trigger.trimAt = trimAtOnce
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	b.ReportAllocs()
 	b.ResetTimer()

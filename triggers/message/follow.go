@@ -21,8 +21,8 @@ const (
 	// flushesTogether bounds a step that finds much to accept.
 	flushesTogether = 4
 
-	// trimAtOnce is how many entries the log has at least when it is trimmed.
-	trimAtOnce = 512
+	// trimAtOnce is how many entries that everyone has seen the log has when it is trimmed.
+	trimAtOnce = 4096
 
 	// idle is how long the follower waits without being woken.
 	idle = time.Minute
@@ -104,7 +104,7 @@ func (t *Trigger) skip() error {
 		return err
 	}
 	t.read = position{sequence: max(last, t.read.sequence)}
-	if t.read.sequence < t.saved.sequence+trimAtOnce {
+	if t.read.sequence < t.saved.sequence+t.trimAt {
 		return nil
 	}
 	if err := t.cfg.DB.GroupUpdate(func(tx *kv.Txn) error { return tx.Set(logKey, t.read.encode()) }); err != nil {
@@ -122,7 +122,7 @@ func (t *Trigger) trim() error {
 			through = min(through, p.mark.after)
 		}
 	}
-	if through < t.trimmed+trimAtOnce {
+	if through < t.trimmed+t.trimAt {
 		return nil
 	}
 	if err := t.cfg.Network.TrimMessages(through); err != nil {

@@ -309,7 +309,7 @@ func TestTrim(t *testing.T) {
 		w.post("A", "other", i)
 	}
 	w.follow()
-	if some, err := w.network.Messages(0, 1); err != nil || len(some) == 1 && some[0].Sequence < 1201-trimAtOnce {
+	if some, err := w.network.Messages(0, 1); err != nil || len(some) == 1 && some[0].Sequence < 1201-trimAt {
 		t.Errorf("%+v, %v", some, err)
 	}
 	w.want("p", m)

@@ -94,6 +94,7 @@ func (w *world) open() {
 	if w.trigger, err = Open(Config{DB: w.db, Queue: w.queue, Network: w.network, Behind: w.behind, Now: func() time.Time { return w.now }}); err != nil {
 		w.t.Fatal(err)
 	}
+	w.trigger.trimAt = trimAt
 }
 
 func (w *world) close() {
@@ -102,6 +103,9 @@ func (w *world) close() {
 	w.queue.Close(ctx)
 	w.network.Close()
 }
+
+// trimAt is trimAtOnce in these tests.
+const trimAt = 512
 
 // restart opens everything but the database again, with the same declarations.
 func (w *world) restart(declared map[string]*triggers.Declaration) {

@@ -48,6 +48,7 @@ type Trigger struct {
 	read     position // what the programs that keep up have
 	saved    position // as it is stored
 	trimmed  uint64   // the log's entries up to it were deleted
+	trimAt   uint64   // trimAtOnce
 	ahead    *ahead   // what is read already; nil for nothing
 }
 
@@ -85,7 +86,7 @@ func Open(cfg Config) (*Trigger, error) {
 		cfg.WriteError = writeError
 	}
 	t := &Trigger{cfg: cfg, topics: topics{programs: map[string]map[string]subscription{}, of: map[string][]triggers.Topic{}},
-		programs: map[string]*program{}, index: newIndex()}
+		programs: map[string]*program{}, index: newIndex(), trimAt: trimAtOnce}
 	var err error
 	if t.read, t.marks, err = load(cfg.DB); err != nil {
 		return nil, fmt.Errorf("open the message trigger: %w", err)
