@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -91,11 +92,15 @@ func Capture(e *wasm.Engine, p *Prepared, module *wasm.Module, base *wasm.Image,
 	for i, step := range steps {
 		var response []byte
 		if exports[step.Export] {
-			if err := call(s, step, limits, log); err != nil {
-				return nil, err
-			}
+			failed := call(s, step, limits, log)
 			if view, ok := s.Response(); ok {
 				response = bytes.Clone(view)
+			}
+			if _, exited := s.Exited(); exited && inspect != nil { // what it said before tells more than that it ended
+				failed = cmp.Or(inspect(len(captured.Responses), response), failed)
+			}
+			if failed != nil {
+				return nil, failed
 			}
 		} else if !step.Optional {
 			return nil, fmt.Errorf("%w: it does not export %s", ErrModule, step.Export)

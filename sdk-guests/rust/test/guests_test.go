@@ -132,7 +132,7 @@ func logOf(s *nodetest.Site, guest string) string {
 
 func TestDeployFails(t *testing.T) {
 	s := nodetest.Start(t)
-	for reason, want := range map[string]string{"not today": "load_exception: not today", "panic": "aleph_init ended the program"} {
+	for reason, want := range map[string]string{"not today": "load_exception: not today", "panic": "no more than 1 today"} {
 		if _, err := s.Deploy(everything, map[string]string{"FAIL": reason}); !strings.Contains(nodetest.Refusal(err), want) {
 			t.Errorf("%s: %v", reason, err)
 		}
