@@ -18,5 +18,5 @@ func run() int {
 	defer stop()
 	context.AfterFunc(ctx, stop)
 	streams := cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}
-	return cli.Main(ctx, os.Args[1:], streams, nodeCommand())
+	return cli.Main(ctx, os.Args[1:], streams, nodeCommand(), devChainCommand())
 }

@@ -42,11 +42,11 @@ type app struct {
 	apiHost string // of --api-host
 }
 
-// Main runs the command that args name and returns the exit status. Node is the command "aleph node". When ctx ends the
-// command stops.
-func Main(ctx context.Context, args []string, streams Streams, node *cobra.Command) int {
+// Main runs the command that args name and returns the exit status. Local are the commands that are no client's, as "aleph node". When
+// ctx ends the command stops.
+func Main(ctx context.Context, args []string, streams Streams, local ...*cobra.Command) int {
 	a := &app{Streams: streams}
-	root := a.rootCommand(node)
+	root := a.rootCommand(local)
 	root.SetArgs(args)
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
@@ -56,7 +56,7 @@ func Main(ctx context.Context, args []string, streams Streams, node *cobra.Comma
 	return a.report(ctx, command, err)
 }
 
-func (a *app) rootCommand(node *cobra.Command) *cobra.Command {
+func (a *app) rootCommand(local []*cobra.Command) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "aleph",
 		Short: "Run functions on demand",
@@ -78,7 +78,8 @@ Environment:
 	// A group of commands has one usage line, not a second one of its own.
 	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if not .HasAvailableSubCommands}}", 1))
 	asGroup(root)
-	root.AddCommand(node, a.programCommand(), a.triggerCommand(), a.messageCommand(), a.accountCommand(), a.versionCommand())
+	root.AddCommand(local...)
+	root.AddCommand(a.programCommand(), a.triggerCommand(), a.messageCommand(), a.accountCommand(), a.versionCommand())
 	return root
 }
 

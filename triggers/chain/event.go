@@ -131,16 +131,10 @@ func parseEvent(text string) (*event, error) {
 	if e.anonymous {
 		most = 4
 	}
-	names := map[string]bool{}
-	for i := range e.arguments {
-		a := &e.arguments[i]
+	for _, a := range e.arguments {
 		if a.indexed {
 			indexed++
 		}
-		if names[a.name] {
-			return nil, fmt.Errorf("two arguments are named %s", a.name)
-		}
-		names[a.name] = true
 	}
 	if indexed > most {
 		return nil, fmt.Errorf("%d indexed arguments, limit %d", indexed, most)
@@ -230,6 +224,9 @@ func (p *parser) arguments(depth int, top bool) ([]argument, error) {
 		if identifier(p.token) {
 			a.name = p.token
 			p.next()
+		}
+		if slices.ContainsFunc(list, func(b argument) bool { return a.name == b.name }) {
+			return nil, fmt.Errorf("two arguments are named %s", a.name)
 		}
 		list = append(list, a)
 		switch p.token {

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ethereum/go-ethereum/common"
+
 	"github.com/aleph-edge/aleph-edge/kv"
 	"github.com/aleph-edge/aleph-edge/triggers"
 )
@@ -41,8 +43,10 @@ type follower struct {
 	tracker   tracker
 	looked    time.Time // when the latest block was asked for
 	finalized uint64
-	finalAt   time.Time
+	finalAt   time.Time   // when that was asked for,
+	finalOf   common.Hash // and what was the latest block then
 	safe      uint64
+	safeOf    common.Hash
 	pruned    uint64
 	last      atomic.Pointer[hashedLogs] // of the block that was read last: cursors follow each other
 	scans     sync.WaitGroup
@@ -212,7 +216,6 @@ func (f *follower) look(ctx context.Context) error {
 		return err
 	}
 	f.looked = f.t.now()
-	changed := len(f.tracker.headers) == 0 || f.tracker.head().Hash != head.Hash
 	if err := f.tracker.advance(ctx, head); err != nil {
 		f.pool.blame(err)
 		return err
@@ -227,21 +230,22 @@ func (f *follower) look(ctx context.Context) error {
 		wantSafe = wantSafe || c.settled.Tag == "safe"
 	}
 	f.t.mu.Unlock()
-	if changed && wantFinal || f.looked.Sub(f.finalAt) >= finalEvery {
+	if wantFinal && f.finalOf != head.Hash || f.looked.Sub(f.finalAt) >= finalEvery {
 		number, ok, err := f.pool.tagged(ctx, "finalized")
 		if err != nil {
 			return err
 		}
-		if f.finalAt = f.looked; ok {
+		f.finalAt, f.finalOf = f.looked, head.Hash
+		if ok {
 			f.finalized = max(f.finalized, min(number, uint64(head.Number)))
 		}
 	}
-	if changed && wantSafe {
+	if wantSafe && f.safeOf != head.Hash {
 		number, ok, err := f.pool.tagged(ctx, "safe")
 		if err != nil {
 			return err
 		}
-		if ok {
+		if f.safeOf = head.Hash; ok {
 			f.safe = max(f.safe, min(number, uint64(head.Number)))
 		}
 	}

@@ -151,7 +151,7 @@ func FuzzEvent(f *testing.F) {
 			t.Fatal(err)
 		}
 		for i, a := range arguments {
-			if want := plain(reflect.ValueOf(values[i]), a.Type); !reflect.DeepEqual(have[a.Name], want) {
+			if want := plain(reflect.ValueOf(values[i]), a.Type, named(e, a.Name)); !reflect.DeepEqual(have[a.Name], want) {
 				t.Errorf("%s: %v, accounts/abi has %v", a.Name, have[a.Name], want)
 			}
 		}
@@ -178,8 +178,8 @@ func libraryType(of *typ) (name, internal string, components []abi.ArgumentMarsh
 	return "tuple" + suffix, "", components
 }
 
-// plain is a value of accounts/abi as JSON would have it; a tuple by its fields' order.
-func plain(v reflect.Value, of abi.Type) any {
+// plain is a value of accounts/abi as our JSON has it.
+func plain(v reflect.Value, of abi.Type, ours *typ) any {
 	switch of.T {
 	case abi.IntTy, abi.UintTy:
 		return fmt.Sprint(v.Interface())
@@ -198,9 +198,24 @@ func plain(v reflect.Value, of abi.Type) any {
 	case abi.SliceTy, abi.ArrayTy:
 		list := []any{}
 		for i := range v.Len() {
-			list = append(list, plain(v.Index(i), *of.Elem))
+			list = append(list, plain(v.Index(i), *of.Elem, ours.elem))
 		}
 		return list
+	case abi.TupleTy:
+		fields := map[string]any{}
+		for i, f := range ours.fields {
+			fields[f.name] = plain(v.Field(i), *of.TupleElems[i], f.typ)
+		}
+		return fields
+	}
+	return nil
+}
+
+func named(e *event, name string) *typ {
+	for _, a := range e.arguments {
+		if a.name == name {
+			return a.typ
+		}
 	}
 	return nil
 }

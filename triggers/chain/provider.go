@@ -126,24 +126,34 @@ func (p *provider) once(ctx context.Context, out any, method string, args ...any
 	}
 	callCtx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	var raw json.RawMessage
+	into := answer{out: out}
 	client, err := p.connect(callCtx)
 	if err == nil {
-		err = client.CallContext(callCtx, &raw, method, args...)
+		err = client.CallContext(callCtx, &into, method, args...)
 	}
-	if err == nil && (len(raw) == 0 || string(raw) == "null") {
+	if errors.Is(err, rpc.ErrNoResult) || err == nil && into.null {
 		return p.fail(faultMissing, fmt.Errorf("%s: %w", method, errNoAnswer))
 	}
 	if err == nil {
-		if err := json.Unmarshal(raw, out); err != nil {
-			return p.fail(faultBroken, fmt.Errorf("%s: %w", method, err))
-		}
 		return nil
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return p.fail(classify(err), fmt.Errorf("%s: %s", method, p.redact(err)))
+}
+
+// An answer is where one goes, and whether it was null.
+type answer struct {
+	out  any
+	null bool
+}
+
+func (a *answer) UnmarshalJSON(text []byte) error {
+	if a.null = string(text) == "null"; a.null {
+		return nil
+	}
+	return json.Unmarshal(text, a.out)
 }
 
 func (p *provider) fail(kind fault, err error) *callError { return &callError{kind, p.host, err} }
