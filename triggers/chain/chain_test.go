@@ -516,3 +516,51 @@ func (w *world) lastID() string {
 	l := logs[len(logs)-1]
 	return fmt.Sprintf("1337:%s:%s:%d", l.BlockHash, l.TxHash, uint64(l.Index))
 }
+
+// TestWebSocket has a provider wake the trigger, which would not look again by itself.
+func TestWebSocket(t *testing.T) {
+	w := newWorld(t)
+	w.config.URLs = []string{w.chain.WebSocketURL()}
+	w.config.Poll = time.Hour
+	w.open()
+	w.set("p", everyTransfer)
+	for i := range 3 {
+		w.eventually("it has looked", func() bool { s := w.trigger.List("p")[0]; return s.Position == uint64(i) && w.subscribed() })
+		w.transfer(alice, int64(i))
+		w.chain.Commit()
+		w.settle("p", "log-1")
+	}
+	w.unique()
+}
+
+// subscribed tells whether the subscription is there.
+func (w *world) subscribed() bool { return w.trigger.followers["ETH"].subscribed.Load() > 0 }
+
+// TestNewChain has a development chain begin anew.
+func TestNewChain(t *testing.T) {
+	w := newWorld(t)
+	provider := newLiar(t, w.chain.URL(), nil)
+	w.config.URLs = []string{provider.server.URL}
+	w.open()
+	w.set("p", everyTransfer)
+	for range 3 {
+		w.transfer(alice, 1)
+		w.chain.Commit()
+	}
+	w.settle("p", "log-1")
+	before := len(w.seen())
+
+	other := newWorld(t)
+	other.transfer(bob, 2)
+	other.chain.Commit()
+	provider.set(func(c *call) { c.status = 503 })
+	w.eventually("it fails", func() bool { return w.trigger.List("p")[0].State == "failed" })
+	provider.mu.Lock()
+	provider.behind, provider.spoil = other.chain.URL(), nil
+	provider.mu.Unlock()
+	w.eventually("the new chain's event", func() bool { return len(w.seen()) == before+1 })
+	other.transfer(bob, 3)
+	other.chain.Commit()
+	w.eventually("the new chain's next event", func() bool { return len(w.seen()) == before+2 })
+	w.unique()
+}

@@ -51,6 +51,8 @@ type follower struct {
 	last      atomic.Pointer[hashedLogs] // of the block that was read last: cursors follow each other
 	scans     sync.WaitGroup
 
+	subscribed atomic.Int32 // how many providers tell of new blocks
+
 	// Under the Trigger's mutex.
 	cursors []*cursor
 	fresh   []*entry // without a cursor
@@ -148,6 +150,9 @@ func (f *follower) subscribe(ctx context.Context, one *provider) {
 		return
 	}
 	defer sub.Unsubscribe()
+	f.subscribed.Add(1)
+	defer f.subscribed.Add(-1)
+	f.signal() // there may have been one meanwhile
 	for {
 		select {
 		case <-heads:
@@ -210,7 +215,10 @@ func (f *follower) look(ctx context.Context) error {
 	head, err := f.pool.latest(ctx)
 	if errors.Is(err, errOtherChain) && f.pool.isDevelopment() {
 		f.log.Warn("the development chain has begun anew: all triggers, too")
-		return f.reset()
+		if err := f.reset(); err != nil {
+			return err
+		}
+		head, err = f.pool.latest(ctx)
 	}
 	if err != nil {
 		return err

@@ -66,7 +66,10 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no JSON", 400)
 		return
 	}
-	answer, err := http.Post(l.behind, "application/json", bytes.NewReader(body))
+	l.mu.Lock()
+	behind := l.behind
+	l.mu.Unlock()
+	answer, err := http.Post(behind, "application/json", bytes.NewReader(body))
 	if err != nil {
 		http.Error(w, err.Error(), 502)
 		return
