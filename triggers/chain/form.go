@@ -94,7 +94,7 @@ func (t *Trigger) Form(_ context.Context, d *queue.Delivery) (triggers.Form, err
 	if err != nil {
 		return triggers.Form{}, err
 	}
-	return triggers.Form{ContentType: "application/json", Body: body, Details: []triggers.Detail{{Name: abi.KindName(o.kind), JSON: body}}}, nil
+	return triggers.Form{ContentType: "application/json", Body: body}, nil
 }
 
 func (o *occurrence) forms(declared string) (*formLog, *formEvent, error) {

@@ -111,7 +111,7 @@ func TestForm(t *testing.T) {
 	if form.ContentType != "application/json" || seen.Message != *m || seen.Content.Type != "chat" || seen.Content.Content.Text != "<hi>" {
 		t.Errorf("form %s", form.Body)
 	}
-	if len(form.Details) != 1 || form.Details[0].Name != "message" || string(form.Details[0].JSON) != string(form.Body) {
+	if len(form.Details) != 0 {
 		t.Errorf("details %+v", form.Details)
 	}
 

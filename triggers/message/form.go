@@ -26,7 +26,7 @@ func (t *Trigger) Form(_ context.Context, d *queue.Delivery) (triggers.Form, err
 	if err != nil {
 		return triggers.Form{}, err
 	}
-	return triggers.Form{ContentType: "application/json", Body: body, Details: []triggers.Detail{{Name: "message", JSON: body}}}, nil
+	return triggers.Form{ContentType: "application/json", Body: body}, nil
 }
 
 // messageJSON is a message as nodes hand it out: with its content, as JSON, beside the text that was signed.
