@@ -47,6 +47,7 @@ var rules = map[string]rule{
 	"triggers/delivery":   {"abi host kv programs queue triggers", "it is the road from the queue to the dispatcher; what made an event is behind its Formers"},
 	"triggers/http":       {"abi host programs triggers", "a trigger makes events and hands them to the dispatcher, the only road into a program"},
 	"triggers/schedule":   {"abi kv queue triggers", "it makes events of times and offers them to the queue; who runs them is not its business"},
+	"triggers/broker":     {"kv queue triggers triggers/message", "it brings a broker's messages to topics; who hears these is not its business"},
 	"triggers/message":    {"abi kv network queue triggers", "it makes events of messages and of posts to topics; what runs them lies behind the queue"},
 	"triggers/chain":      {"abi kv queue triggers", "a trigger reads its source and offers events to the queue; who runs them is not its business"},
 	"network":             {"kv", "clients sign messages with it; with programs behind it they would carry the WebAssembly engine"},
