@@ -6,10 +6,13 @@ ARGS   ?=
 SOAK   ?= 5m
 export LISTEN DATA ARGS SOAK
 
-.PHONY: run test vuln bench engines soak tidy clean help
+.PHONY: run dev-chain test vuln bench engines soak tidy clean help
 
 run: ## build, start a node on LISTEN with the data folder DATA and further flags ARGS, deploy examples/
 	@scripts/run
+
+dev-chain: ## build and start a blockchain for development, which the node of make run follows as DEV
+	@go build -o $${BIN:-bin}/ ./cmd/aleph ./cmd/aleph-dev-chain && $${BIN:-bin}/aleph dev-chain
 
 test: ## install what the tests need, then run all checks and tests
 	@scripts/test
@@ -35,4 +38,4 @@ clean: ## remove what was built
 	@rm -rf bin
 
 help: ## list these
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

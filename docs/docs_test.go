@@ -36,6 +36,7 @@ const documented = "127.0.0.1:4020"
 
 func TestReadme(t *testing.T) {
 	s := newSite(t)
+	s.startChain()
 	s.startByMakeRun()
 	s.run("../README.md")
 }
@@ -67,7 +68,7 @@ func TestRuntimes(t *testing.T) {
 
 func TestTriggers(t *testing.T) {
 	s := newSite(t)
-	s.startNode()
+	s.startNode("--chain", "DEV=http://"+s.startChain()+",confirmations=0")
 	s.run("triggers.md")
 }
 
@@ -154,7 +155,7 @@ func newSite(t *testing.T) *site {
 }
 
 // startNode builds aleph and starts a node.
-func (s *site) startNode() {
+func (s *site) startNode(args ...string) {
 	s.Helper()
 	binary := filepath.Join(s.folder, "bin", "aleph")
 	build := exec.Command("go", "build", "-o", binary, "../cmd/aleph")
@@ -169,7 +170,7 @@ func (s *site) startNode() {
 			s.Fatal(err)
 		}
 	}
-	s.start("  address  ", binary, "node", "--listen", s.address)
+	s.start("  address  ", binary, append([]string{"node", "--listen", s.address}, args...)...)
 	ctx, cancel := context.WithTimeout(s.Context(), patience)
 	defer cancel()
 	for {
@@ -187,6 +188,26 @@ func (s *site) startNode() {
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// startChain builds aleph-dev-chain and starts it, elsewhere than at its default address.
+func (s *site) startChain() (address string) {
+	s.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.Fatal(err)
+	}
+	address = listener.Addr().String()
+	listener.Close()
+	binary := filepath.Join(s.folder, "bin", "aleph-dev-chain")
+	build := exec.Command("go", "build", "-o", binary, "../cmd/aleph-dev-chain")
+	build.Env = s.env
+	if out, err := build.CombinedOutput(); err != nil {
+		s.Fatalf("go build: %v\n%s", err, out)
+	}
+	s.env = append(s.env, "ALEPH_DEV_CHAIN="+address)
+	s.start("development chain", binary)
+	return address
 }
 
 // startByMakeRun does what "make run" does, with the node where this site is.

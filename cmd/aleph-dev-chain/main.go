@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/big"
@@ -40,7 +41,10 @@ func command() *cobra.Command {
 		Long: `Run a blockchain for development: go-ethereum in one process and in memory, which mines a block for each transaction. It begins anew each
 time. It has an account with money, whose key everyone knows, and a token of which everyone has enough.
 
-The commands below it make transactions of that account.`,
+The commands below it make transactions of that account.
+
+Environment:
+  ALEPH_DEV_CHAIN  the chain's address, host:port (default ` + devchain.DefaultListen + `)`,
 		Example: `  aleph dev-chain
   aleph dev-chain transfer --to 0x00000000000000000000000000000000000a11ce --value 1000`,
 		Args:          cobra.NoArgs,
@@ -49,7 +53,7 @@ The commands below it make transactions of that account.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return serve(cmd, config) },
 	}
 	cmd.CompletionOptions.DisableDefaultCmd = true
-	cmd.Flags().StringVar(&config.Listen, "listen", devchain.DefaultListen, "the `address` to serve JSON-RPC at, by HTTP and WebSocket")
+	cmd.Flags().StringVar(&config.Listen, "listen", address(), "the `address` to serve JSON-RPC at, by HTTP and WebSocket")
 	cmd.Flags().DurationVar(&config.Period, "period", 0, "`time` between blocks, in whole seconds (default: a block for each transaction)")
 	cmd.AddCommand(
 		sendCommand("transfer", "Transfer the token: one Transfer event", "tokens, in their smallest unit",
@@ -64,6 +68,9 @@ The commands below it make transactions of that account.`,
 			}))
 	return cmd
 }
+
+// address is where a chain is that no flag says otherwise of.
+func address() string { return cmp.Or(os.Getenv("ALEPH_DEV_CHAIN"), devchain.DefaultListen) }
 
 func serve(cmd *cobra.Command, config devchain.Config) error {
 	chain, err := devchain.Open(config)
@@ -120,7 +127,7 @@ func sendCommand(name, short, unit string, transaction func(common.Address, *big
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&url, "url", "http://"+devchain.DefaultListen, "the chain's `URL`")
+	cmd.Flags().StringVar(&url, "url", "http://"+address(), "the chain's `URL`")
 	cmd.Flags().StringVar(&to, "to", "0x00000000000000000000000000000000000a11ce", "the receiver's `address`")
 	cmd.Flags().StringVar(&value, "value", "1", "`how` many "+unit)
 	return cmd
