@@ -123,14 +123,14 @@ func (w *world) close() {
 }
 
 // Run is the handler of all programs: it keeps what it is given.
-func (w *world) Run(ctx context.Context, d *queue.Delivery) queue.Outcome {
+func (w *world) Run(_ context.Context, d *queue.Delivery) queue.Outcome {
 	w.mu.Lock()
 	hold := w.hold
 	w.mu.Unlock()
 	if hold {
 		return queue.Defer(nil)
 	}
-	form, err := w.trigger.Form(ctx, d)
+	form, err := Form(d)
 	if err != nil {
 		w.t.Error(err)
 		return queue.Reject(err)

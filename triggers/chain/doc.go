@@ -59,6 +59,6 @@
 //
 // Those of blocks are kept until they can no longer be replaced and all cursors are past them, at most 4,096 blocks.
 //
-// A backfill of 40,000 logs from a go-ethereum node in the same process, which shares its two cores with it, makes 0.77 of the logs a
-// second that eth_getLogs gives alone (BenchmarkBackfill).
+// A backfill of 40,000 logs into a database on the disk, from a go-ethereum node in the same process, which shares two busy cores with it,
+// makes 0.62 to 0.77 of the logs a second that eth_getLogs alone gives there (BenchmarkBackfill): fetching and accepting overlap, but compete.
 package chain

@@ -65,8 +65,11 @@ type (
 	}
 )
 
+// Form is [Form]. It may be called before the trigger runs, and needs no provider: all that it tells is in the event.
+func (t *Trigger) Form(_ context.Context, d *queue.Delivery) (triggers.Form, error) { return Form(d) }
+
 // Form is what a program sees of an event: its body is the JSON of a form, and so is context.event.log, .block or .transfer.
-func (t *Trigger) Form(_ context.Context, d *queue.Delivery) (triggers.Form, error) {
+func Form(d *queue.Delivery) (triggers.Form, error) {
 	p, err := decodePayload(d.Payload)
 	if err != nil {
 		return triggers.Form{}, fmt.Errorf("%w: %w", triggers.ErrGone, err)

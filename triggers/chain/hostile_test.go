@@ -63,7 +63,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	c := &call{status: 200, code: -32000}
 	if err != nil || json.Unmarshal(body, c) != nil {
-		http.Error(w, "no JSON", 400)
+		http.Error(w, "no JSON", http.StatusBadRequest)
 		return
 	}
 	l.mu.Lock()
@@ -71,7 +71,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	l.mu.Unlock()
 	answer, err := http.Post(behind, "application/json", bytes.NewReader(body))
 	if err != nil {
-		http.Error(w, err.Error(), 502)
+		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
 	defer answer.Body.Close()
@@ -80,7 +80,7 @@ func (l *liar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Error  *struct{ Message string }
 	}
 	if err := json.NewDecoder(answer.Body).Decode(&real); err != nil {
-		http.Error(w, err.Error(), 502)
+		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
 	}
 	if c.result = real.Result; real.Error != nil {

@@ -290,3 +290,29 @@ func TestParseSpec(t *testing.T) {
 		}
 	}
 }
+
+// FuzzLogList compares the answers that are read here with package json.
+func FuzzLogList(f *testing.F) {
+	f.Add([]byte(`[{"address":"0x00000000000000000000000000000000000a1e9f","topics":["0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"],"data":"0x01","blockNumber":"0x1","transactionHash":"0x00000000000000000000000000000000000000000000000000000000000a1e9f","transactionIndex":"0x0","blockHash":"0x00000000000000000000000000000000000000000000000000000000000a1e9f","blockTimestamp":"0x5","logIndex":"0x0","removed":false},{"x":null}]`))
+	f.Add([]byte(`[]`))
+	f.Add([]byte(`[{"topics":[]}, {"data":"0x"}]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if !json.Valid(text) {
+			return
+		}
+		var got logList
+		var want []contractLog
+		ours, theirs := got.UnmarshalJSON(text), json.Unmarshal(text, &want)
+		if theirs != nil && ours == nil {
+			return // it looks at fields that are not needed, and at names in other cases
+		}
+		if ours != nil && theirs == nil {
+			t.Fatalf("%s: %v", text, ours)
+		}
+		a, _ := json.Marshal(got)
+		b, _ := json.Marshal(want)
+		if ours == nil && string(a) != string(b) && !strings.Contains(strings.ToLower(string(b)), "null") && len(want) > 0 {
+			t.Errorf("%s\n%s\n%s", text, a, b)
+		}
+	})
+}

@@ -153,6 +153,9 @@ func (a *answer) UnmarshalJSON(text []byte) error {
 	if a.null = string(text) == "null"; a.null {
 		return nil
 	}
+	if list, is := a.out.(*logList); is {
+		return list.UnmarshalJSON(text) // which json.Unmarshal would only look through once more
+	}
 	return json.Unmarshal(text, a.out)
 }
 

@@ -154,7 +154,7 @@ func firstOf(logs []contractLog, number uint64) int {
 }
 
 func (p *provider) logsBetween(ctx context.Context, q *query, from, to uint64) ([]contractLog, error) {
-	var logs []contractLog
+	var logs logList
 	if err := p.call(ctx, &logs, "eth_getLogs", q.between(from, to)); err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (p *provider) audit(ctx context.Context, q *query, logs []contractLog, numb
 	}
 	of := *q
 	of.BlockHash = &h.Hash
-	var missing []contractLog
+	var missing logList
 	if err := p.call(ctx, &missing, "eth_getLogs", of); err != nil {
 		return err
 	}
@@ -316,7 +316,7 @@ func (f *follower) blockLogs(ctx context.Context, ix *index, h header) (logs []c
 		return known.logs, nil
 	}
 	err = f.pool.do(ctx, false, func(ctx context.Context, one *provider) error {
-		fromLogs := one.call(ctx, &logs, "eth_getLogs", query{BlockHash: &h.Hash})
+		fromLogs := one.call(ctx, (*logList)(&logs), "eth_getLogs", query{BlockHash: &h.Hash})
 		if fromLogs == nil {
 			if fromLogs = f.checkBlock(one, h, logs); fromLogs == nil {
 				return nil

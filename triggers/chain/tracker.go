@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-
-	"github.com/ethereum/go-ethereum/common"
 )
 
 const (
@@ -108,14 +106,6 @@ func (t *tracker) extend(ctx context.Context, number uint64) error {
 	}
 	t.headers = all
 	return nil
-}
-
-// hash is the canonical hash of a number, if it is known without asking.
-func (t *tracker) hash(number uint64) (common.Hash, bool) {
-	if len(t.headers) == 0 || number < uint64(t.headers[0].Number) || number > uint64(t.head().Number) {
-		return common.Hash{}, false
-	}
-	return t.headers[number-uint64(t.headers[0].Number)].Hash, true
 }
 
 // each calls do for 0 to n-1, several at the same time, until one fails.
