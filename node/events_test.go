@@ -209,6 +209,45 @@ func TestLoop(t *testing.T) {
 	}
 }
 
+// TestMessageLoop: a program whose own messages run it is stopped, and its trigger says why.
+func TestMessageLoop(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Config{AllowEgress: []string{"127.0.0.1"}})
+	var messages []*network.Message // that the program posts, one after the other
+	for n := range 30 {
+		m, err := network.Sign(w.owner, network.TypePost, network.Post{Type: "loop", Address: network.Address(w.owner), Time: messageTime(), Content: raw(t, n)}, network.Options{Channel: "LOOP"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages = append(messages, m)
+	}
+	p := w.deploy(deployment{name: "loop", on: network.On{Message: []map[string]any{{"channel": "LOOP"}}}, source: `const messages = ` + string(raw(t, messages)) + `;
+		export default async (req, { aleph: { store }, event }) => {
+			if (event.kind === 'http') return await store.get('n');
+			await store.increment('n');
+			const next = messages[event.message.content.content + 1];
+			const reply = await fetch('http://` + w.address + `/api/v0/messages', { method: 'POST', body: JSON.stringify({ sync: true, message: next }), headers: { 'content-type': 'application/json' } });
+			return [reply.status, await reply.text()];
+		}`})
+	if err := w.api.Publish(t.Context(), messages[0]); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		state, err := p.api.Triggers(t.Context(), p.id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(state.Triggers) == 1 && strings.Contains(state.Triggers[0].Error, "depth") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%+v: %v", state, p.results())
+		}
+	}
+	p.settle()
+	p.want("", 200, "17") // depths 0 to 16
+}
+
 // TestEventLanguages: every language has the event in its own words, and answers with a result.
 func TestEventLanguages(t *testing.T) {
 	t.Parallel()
