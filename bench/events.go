@@ -6,7 +6,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -57,5 +61,50 @@ func (l *lab) events(ctx context.Context) error {
 	slices.Sort(run)
 	l.report.value("topic: post to answer (on disk), p50", "ms", percentile(accepted, 50), none, fmt.Sprintf("p99 %.2f", percentile(accepted, 99)))
 	l.report.value("topic: post to the function's own request, p50", "ms", percentile(run, 50), bound{"<", 5}, fmt.Sprintf("p99 %.2f; %d in turn", percentile(run, 99), rounds))
+	return l.eventBenchmarks(ctx)
+}
+
+// eventBenchmarks runs the benchmarks that lie beside the code of triggers: what they count lies inside of a node.
+func (l *lab) eventBenchmarks(ctx context.Context) error {
+	var rates []float64
+	for range 3 {
+		rate, err := l.goBenchmark(ctx, "./triggers/message", "BenchmarkMatchAndQueue", "60000x", "messages/s")
+		if err != nil {
+			return err
+		}
+		rates = append(rates, rate["BenchmarkMatchAndQueue"])
+	}
+	l.report.value("messages through 10,000 programs' filters into the queue, one core", "messages/s", median(rates), bound{"≥", 20_000},
+		fmt.Sprintf("%s to %s", figure(slices.Min(rates)), figure(slices.Max(rates))))
+	var trigger, provider []float64
+	for range 3 {
+		rate, err := l.goBenchmark(ctx, "./triggers/chain", "BenchmarkBackfill", "3x", "logs/s")
+		if err != nil {
+			return err
+		}
+		trigger, provider = append(trigger, rate["BenchmarkBackfill/trigger"]), append(provider, rate["BenchmarkBackfill/provider"])
+	}
+	l.report.compare("logs of old blocks, found and queued", "logs/s", trigger, "eth_getLogs alone", provider, bound{"≥", 0.8})
 	return nil
+}
+
+// goBenchmark runs a benchmark of this module and gives one of its metrics, by the names of its parts.
+func (l *lab) goBenchmark(ctx context.Context, pkg, name, times, metric string) (map[string]float64, error) {
+	cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-bench", "^"+name+"$", "-benchtime", times, "-timeout", "10m", pkg)
+	cmd.Dir = filepath.Join(l.dir, "..")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	rates := map[string]float64{}
+	line := regexp.MustCompile(`(?m)^(Benchmark\S+?)(?:-\d+)?\s.*?([\d.e+]+) ` + regexp.QuoteMeta(metric))
+	for _, found := range line.FindAllStringSubmatch(string(out), -1) {
+		if rates[found[1]], err = strconv.ParseFloat(found[2], 64); err != nil {
+			return nil, err
+		}
+	}
+	if len(rates) == 0 {
+		return nil, fmt.Errorf("%s printed no %s: %s", name, metric, out)
+	}
+	return rates, nil
 }
