@@ -69,12 +69,11 @@ const (
 func (l *link) run(ctx context.Context) {
 	pause := minPause
 	for ctx.Err() == nil {
-		began := time.Now()
 		err := l.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > maxPause {
+		if l.now().State != "failed" { // it was connected
 			pause = minPause
 		}
 		l.t.cfg.Log.Warn("a broker is not connected; it is tried again", "broker", l.source.String(), "error", err, "after", pause)

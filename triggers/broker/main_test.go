@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -213,16 +214,17 @@ func newMosquitto(t testing.TB, settings string) *mosquitto {
 	dir := t.TempDir()
 	m := &mosquitto{t: t, config: filepath.Join(dir, "mosquitto.conf"), address: fmt.Sprintf("127.0.0.1:%d", port(t))}
 	_, at, _ := strings.Cut(m.address, ":")
-	text := fmt.Sprintf("listener %s 127.0.0.1\npersistence true\npersistence_location %s/\nautosave_interval 1\nautosave_on_changes true\n"+
-		"log_type all\n%s\n", at, dir, settings)
+	self, err := user.Current() // mosquitto as root would become someone who cannot read the folder
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("user %s\nlistener %s 127.0.0.1\npersistence true\npersistence_location %s/\nautosave_interval 1\nautosave_on_changes true\n"+
+		"log_type all\n%s\n", self.Username, at, dir, settings)
 	if err := os.WriteFile(m.config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.Command("../../scripts/mosquitto", "--unpack").CombinedOutput(); err != nil {
 		t.Fatalf("scripts/mosquitto: %v\n%s", err, out)
-	}
-	if err := os.Chmod(dir, 0o777); err != nil { // as root it runs as nobody else
-		t.Fatal(err)
 	}
 	m.start()
 	t.Cleanup(m.stop)

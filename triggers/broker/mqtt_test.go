@@ -179,11 +179,6 @@ func TestMQTTLogin(t *testing.T) {
 	if err := os.WriteFile(passwords, []byte(line), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, dir := range []string{filepath.Dir(ca), filepath.Dir(passwords)} {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
 	m := newMosquitto(t, fmt.Sprintf("certfile %s\nkeyfile %s\npassword_file %s", ca, filepath.Join(filepath.Dir(ca), "key.pem"), passwords))
 	wrong := newNode(t, t.TempDir(), "mqtts://me:wrong@"+m.address+"/orders?topic=orders&ca="+ca)
 	eventually(t, "refused", func() bool { return wrong.status().State == "failed" })
