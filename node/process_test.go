@@ -20,10 +20,11 @@ import (
 	"github.com/aleph-edge/aleph-edge/internal/client"
 )
 
-// childData makes the test binary a node on the data folder that it names; childGrace is its grace period.
+// childData makes the test binary a node on the data folder that it names; childGrace is its grace period, childChain a chain to follow.
 const (
 	childData  = "ALEPH_TEST_NODE_DATA"
 	childGrace = "ALEPH_TEST_NODE_GRACE"
+	childChain = "ALEPH_TEST_NODE_CHAIN"
 )
 
 // childMain serves until SIGTERM, as "aleph node" does, and says where.
@@ -31,7 +32,11 @@ func childMain(data string) (status int) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	grace, _ := time.ParseDuration(os.Getenv(childGrace))
-	n, err := Open(Config{Listen: "127.0.0.1:0", Data: data, Instances: 64, Grace: grace})
+	config := Config{Listen: "127.0.0.1:0", Data: data, Instances: 64, Grace: grace}
+	if spec := os.Getenv(childChain); spec != "" {
+		config.Chains = []string{spec}
+	}
+	n, err := Open(config)
 	if err == nil {
 		fmt.Println(n.Address())
 		err = n.Serve(ctx)
