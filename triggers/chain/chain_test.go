@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/common"
+	"github.com/ethereum/go-ethereum/core/types"
 	"github.com/ethereum/go-ethereum/ethclient"
 	"github.com/ethereum/go-ethereum/rpc"
 
@@ -298,6 +299,39 @@ func TestLog(t *testing.T) {
 		l := w.trigger.List("p")
 		return len(l) == 1 && l[0].State == "active" && l[0].Position == 1 && l[0].Kind == "log" && !l[0].Last.IsZero()
 	})
+}
+
+// TestDeployedContract: a contract that a transaction deploys, whose block a reorganisation takes back, and another of the same code.
+func TestDeployedContract(t *testing.T) {
+	w := newWorld(t)
+	w.open()
+	w.set("p", triggers.Chain{Event: devchain.TransferEvent}) // of any contract
+	parent := w.chain.Commit()
+	receipt := func(hash common.Hash) *types.Receipt {
+		w.chain.Commit()
+		r, err := ethclient.NewClient(w.client).TransactionReceipt(t.Context(), hash)
+		if err != nil || r.Status != types.ReceiptStatusSuccessful {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return r
+	}
+	contract := receipt(w.send(nil, nil, devchain.Deploy(devchain.TokenCode()))).ContractAddress
+	if contract == (common.Address{}) || contract == devchain.TokenAddress {
+		t.Fatal(contract)
+	}
+	w.send(&contract, nil, devchain.TransferData(alice, big.NewInt(3)))
+	w.chain.Commit()
+	w.eventually("the contract's event", func() bool { return len(w.seen()) == 1 })
+	if l := w.seen()[0].form["log"].(map[string]any); l["address"] != strings.ToLower(contract.Hex()) {
+		t.Errorf("%v", l)
+	}
+	if err := w.chain.Fork(parent); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 { // the branch without the contract becomes the longer one
+		w.chain.Commit()
+	}
+	w.eventually("that it is taken back", func() bool { return len(w.seen()) >= 2 && w.seen()[1].removed() })
 }
 
 func TestTransfersAndBlocks(t *testing.T) {
