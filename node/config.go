@@ -13,6 +13,7 @@ import (
 	"github.com/aleph-edge/aleph-edge/egress"
 	"github.com/aleph-edge/aleph-edge/logs"
 	"github.com/aleph-edge/aleph-edge/runtime/wasm"
+	"github.com/aleph-edge/aleph-edge/triggers/broker"
 	"github.com/aleph-edge/aleph-edge/triggers/chain"
 )
 
@@ -41,6 +42,8 @@ type Config struct {
 	AllowEgress []string
 	// Chains are the blockchains to follow, each a name and URLs of its providers: see chain.ParseChain. The default is none.
 	Chains []string
+	// Brokers are the message brokers whose messages are posted to topics, by URLs: see broker.Parse. The default is none.
+	Brokers []string
 	// Grace is how long requests under way may take when the node stops. The default is 10 s.
 	Grace time.Duration
 	// Log is the node's own log. The default is to drop it.
@@ -50,6 +53,7 @@ type Config struct {
 
 	allowEgress egress.Allow
 	chains      []chain.Chain
+	brokers     []broker.Source
 }
 
 // An Error is a fault in the configuration or the machine, with what to do about it.
@@ -131,6 +135,13 @@ func (c *Config) validate() error {
 		} else {
 			c.chains = append(c.chains, followed)
 		}
+	}
+	for _, url := range c.Brokers {
+		source, err := broker.Parse(url)
+		if err != nil {
+			fault("--broker "+err.Error(), "give nats://host:4222?stream=S&topic=T or mqtt://host:1883/filter?topic=T; docs/triggers.md has the rest")
+		}
+		c.brokers = append(c.brokers, source)
 	}
 	if c.Memory < 0 || c.MaxBody < 0 || c.Instances < 0 || c.Grace < 0 {
 		fault("--memory, --max-body, --instances and --grace must not be negative", "")

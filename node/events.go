@@ -3,11 +3,14 @@ package node
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
 
 	"github.com/aleph-edge/aleph-edge/abi"
 	"github.com/aleph-edge/aleph-edge/programs"
+	"github.com/aleph-edge/aleph-edge/queue"
+	"github.com/aleph-edge/aleph-edge/triggers/broker"
 	"github.com/aleph-edge/aleph-edge/triggers/chain"
 	"github.com/aleph-edge/aleph-edge/triggers/delivery"
 	"github.com/aleph-edge/aleph-edge/triggers/http"
@@ -19,6 +22,7 @@ import (
 type events struct {
 	messages *message.Trigger
 	followed []string // names of the chains that this node follows
+	brokers  atomic.Pointer[broker.Trigger]
 
 	mu      sync.Mutex
 	sources *delivery.Sources // nil until all that was deployed is in force
@@ -39,6 +43,11 @@ func (n *Node) openEvents() (err error) {
 	if err != nil {
 		return err
 	}
+	brokers, err := broker.Open(broker.Config{DB: n.db, Queue: n.queue, Sources: n.config.brokers, Post: e.messages.Post, Log: n.config.Log})
+	if err != nil {
+		return err
+	}
+	e.brokers.Store(brokers)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.sources, err = delivery.NewSources([]delivery.Source{schedules, e.messages, chains}, n.registry.List("")); err != nil {
@@ -52,8 +61,22 @@ func (n *Node) openEvents() (err error) {
 	return err
 }
 
+// settled tells the brokers how events ended.
+func (n *Node) settled(s queue.Settlement) {
+	if b := n.events.brokers.Load(); b != nil {
+		b.Settled(s)
+	}
+}
+
 // runEvents makes events until the node begins to stop.
 func (n *Node) runEvents() {
+	var brokers sync.WaitGroup
+	brokers.Go(func() {
+		if err := n.events.brokers.Load().Run(n.life); err != nil && n.life.Err() == nil {
+			n.config.Log.Error("brokers are read no more", "error", err)
+		}
+	})
+	defer brokers.Wait()
 	if err := n.events.sources.Run(n.life); err != nil {
 		n.config.Log.Error("events are made no more", "error", err)
 	}

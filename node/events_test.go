@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"github.com/ethereum/go-ethereum/rpc"
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/aleph-edge/aleph-edge/internal/client"
 	"github.com/aleph-edge/aleph-edge/internal/devchain"
@@ -378,4 +381,56 @@ func raw(t *testing.T, v any) json.RawMessage {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// TestBroker: a message of a broker runs a program, and is acknowledged when that has handled it.
+func TestBroker(t *testing.T) {
+	t.Parallel()
+	server, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Start()
+	t.Cleanup(func() {
+		server.Shutdown()
+		server.WaitForShutdown()
+	})
+	if !server.ReadyForConnections(patience) {
+		t.Fatal("NATS does not start")
+	}
+	connection, err := nats.Connect(server.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(connection.Close)
+	streams, err := jetstream.New(connection)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := streams.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"orders.>"}, Retention: jetstream.WorkQueuePolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, Config{Brokers: []string{server.ClientURL() + "?stream=ORDERS&topic=orders"}})
+	p := w.deploy(deployment{name: "orders", triggers: `{"topics":[{"topic":"orders"}],"delivery":{"backoff":0.01}}`, source: `export default (req, { event }) => {
+		if (event.attempt < 2) throw new Error('once more');
+		return [event.topic, req.body, event.attempt];
+	}`})
+	if _, err := streams.Publish(t.Context(), "orders.new", []byte("seven")); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(3 * patience); ; time.Sleep(20 * time.Millisecond) {
+		info, err := stream.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := p.results(); len(got) == 1 && got[0] == `["orders","seven",2]` && info.State.Msgs == 0 {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("%v, %d messages left", got, info.State.Msgs)
+		}
+	}
+	if c := w.counters(); c["brokers_connected"] != 1 {
+		t.Error(c)
+	}
 }

@@ -134,7 +134,7 @@ func Open(config Config) (_ *Node, err error) {
 	}
 	n.delivery = delivery.New(delivery.Config{Dispatcher: n.dispatcher, Programs: n.registry,
 		Draft: func(program string) *kv.Draft { return n.db.Draft(program, kv.Quota{}) }})
-	if n.queue, err = queue.Open(n.db, queue.Options{Handler: n.delivery, Policy: n.delivery.Policy, MaxDepth: host.MaxDepth, Log: config.Log}); err != nil {
+	if n.queue, err = queue.Open(n.db, queue.Options{Handler: n.delivery, Policy: n.delivery.Policy, Settled: n.settled, MaxDepth: host.MaxDepth, Log: config.Log}); err != nil {
 		return nil, err
 	}
 	if n.network, err = network.Open(n.db, config.Data, network.NodeOptions{Programs: &deployments{n}, Allow: config.allows, Log: config.Log}); err != nil {
@@ -321,6 +321,14 @@ func (n *Node) Counters() map[string]int64 {
 		"stack_bytes":        int64(memory.StackInuse),
 		"operations_waiting": int64(n.dispatcher.Operations()),
 		"connections_out":    int64(n.egress.Connections()),
+	}
+	counters["events_running"] = int64(n.queue.Running())
+	for _, b := range n.events.brokers.Load().List() {
+		counters["brokers"]++
+		if b.State == "connected" {
+			counters["brokers_connected"]++
+		}
+		counters["broker_messages_in_flight"] += int64(b.InFlight)
 	}
 	if entries, err := os.ReadDir("/proc/self/fd"); err == nil {
 		counters["descriptors"] = int64(len(entries))

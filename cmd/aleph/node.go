@@ -42,6 +42,7 @@ On a loopback address any account may deploy. On another address the node must b
 	f.BoolVar(&config.Open, "open", false, "let any account deploy, also on an address that others can reach")
 	f.StringSliceVar(&config.AllowEgress, "allow-egress", nil, "an `address`, block, host or host:port that programs may reach though it is not public, or all (repeatable)")
 	f.StringArrayVar(&config.Chains, "chain", nil, "a blockchain to follow: `NAME=URL[,URL…]` of JSON-RPC providers (repeatable)")
+	f.StringArrayVar(&config.Brokers, "broker", nil, "a message broker whose messages are posted to a topic: `URL`, nats://… or mqtt://… (repeatable)")
 	f.DurationVar(&config.Grace, "grace", 0, "how long requests under way may take when the node stops (default: 10s)")
 	return cmd
 }
