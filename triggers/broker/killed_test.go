@@ -3,6 +3,7 @@ package broker
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -42,7 +43,8 @@ func childMain(dir string) {
 		return queue.Acknowledge(nil)
 	})
 	fmt.Println("ready")
-	select {}
+	_, _ = io.Copy(io.Discard, os.Stdin) // ends when the test does
+	os.Exit(0)
 }
 
 // TestKilled kills a node again and again while messages come: none is lost, and none that NATS numbers is two events.
@@ -79,6 +81,11 @@ func killed(t *testing.T, source string, kills int, publish func(i int), want in
 		child := exec.Command(os.Args[0])
 		child.Env = append(os.Environ(), childDir+"="+dir, childSource+"="+source)
 		child.Stderr = os.Stderr
+		in, err := child.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer in.Close()
 		out, err := child.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -86,13 +93,14 @@ func killed(t *testing.T, source string, kills int, publish func(i int), want in
 		if err := child.Start(); err != nil {
 			t.Fatal(err)
 		}
-		watchdog := time.AfterFunc(2*time.Minute, func() { _ = child.Process.Kill() })
-		runs, until := 0, 1+rand.IntN(50)
+		watchdog := time.AfterFunc(time.Minute, func() { _ = child.Process.Kill() })
+		runs, until, published := 0, 1+rand.IntN(50), false
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			words := strings.Fields(lines.Text())
 			switch {
 			case words[0] == "ready" && i < kills:
 				publish(i)
+				published = true
 			case words[0] == "ran":
 				runs++
 				if ids[words[1]] == nil {
@@ -102,7 +110,7 @@ func killed(t *testing.T, source string, kills int, publish func(i int), want in
 			case words[0] == "error":
 				t.Error(lines.Text())
 			}
-			if i < kills && runs >= until || i == kills && len(ids) == want {
+			if published && runs >= until || i == kills && len(ids) == want {
 				_ = child.Process.Kill()
 			}
 		}

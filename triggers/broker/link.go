@@ -16,8 +16,8 @@ import (
 	"github.com/aleph-edge/aleph-edge/triggers/message"
 )
 
-// beat is how often a broker hears that a message is still worked on, and the queue is asked anew what has become of it.
-const beat = 10 * time.Second
+// normalBeat is how often a broker hears that a message is still worked on, and the queue is asked anew what has become of it.
+const normalBeat = 3 * time.Second
 
 // A link is the way to one broker.
 type link struct {
@@ -101,7 +101,7 @@ func (l *link) session(ctx context.Context) error {
 func (l *link) deliver(ctx context.Context, n *note, before, own turn) {
 	l.count(1)
 	defer l.count(-1)
-	beats := time.NewTicker(beat)
+	beats := time.NewTicker(l.t.beat)
 	defer beats.Stop()
 	receipt, posted := l.inTurn(ctx, n, beats, before, own)
 	if !posted {

@@ -88,6 +88,7 @@ func (n *node) open(dir string, sources []string) (err error) {
 	if n.trigger, err = Open(Config{DB: n.db, Queue: n.queue, Post: n.topics.Post, Sources: parsed}); err != nil {
 		return err
 	}
+	n.trigger.beat = 200 * time.Millisecond
 	close(ready)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	ackWait = 3 * beat // without a beat for so long NATS brings a message again
+	missedBeats = 3 // without so many NATS brings a message again
 
 	// connectWait bounds a connection attempt and each request to JetStream, fetchWait how long one waits for messages.
 	connectWait = 10 * time.Second
@@ -145,7 +145,7 @@ func (l *link) dialNATS() (*nats.Conn, error) {
 func (l *link) consumer(ctx context.Context, conn *nats.Conn) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectWait)
 	defer cancel()
-	s := &l.source
+	s, ackWait := &l.source, missedBeats*l.t.beat
 	js, err := jetstream.New(conn)
 	if err != nil {
 		return nil, fmt.Errorf("use JetStream: %w", err)

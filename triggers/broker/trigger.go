@@ -41,6 +41,7 @@ type Post func(ctx context.Context, topic, contentType string, body []byte, id s
 type Trigger struct {
 	cfg   Config
 	links []*link
+	beat  time.Duration // normalBeat, but in tests
 
 	mu      sync.Mutex
 	watched map[string]*watch // by program, / and event
@@ -75,7 +76,7 @@ func Open(cfg Config) (*Trigger, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	t := &Trigger{cfg: cfg, watched: map[string]*watch{}}
+	t := &Trigger{cfg: cfg, beat: normalBeat, watched: map[string]*watch{}}
 	if len(cfg.Sources) == 0 {
 		return t, nil
 	}
