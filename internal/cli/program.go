@@ -356,6 +356,18 @@ func (a *app) owned(ctx context.Context, argument string) (*client.Client, strin
 	return c, id, nil
 }
 
+// onOwned is a command that asks the node, in this account's name, about the program that its first argument names.
+func (a *app) onOwned(run func(ctx context.Context, c *client.Client, id string, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, id, err := a.owned(cmd.Context(), args[0])
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return run(cmd.Context(), c, id, args)
+	}
+}
+
 // printJSON prints a value as JSON, indented.
 func (a *app) printJSON(value any) error { return writeJSON(a.Out, value) }
 

@@ -161,14 +161,9 @@ func (a *app) triggerFire() *cobra.Command {
 		Example:           "  aleph trigger fire report\n  aleph trigger fire report nightly",
 		Args:              arguments("ID", "[TRIGGER]"),
 		ValidArgsFunction: a.completeProgram,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			ctx := cmd.Context()
-			c, id, err := a.owned(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			name := ""
+		RunE: a.onOwned(func(ctx context.Context, c *client.Client, id string, args []string) error {
+			var name string
+			var err error
 			if len(args) == 2 {
 				name = args[1]
 			} else if name, err = onlySchedule(ctx, c, id); err != nil {
@@ -183,7 +178,7 @@ func (a *app) triggerFire() *cobra.Command {
 			}
 			fmt.Fprintf(a.Out, "Fired %s: event %s\n", printable(name), printable(event))
 			return nil
-		},
+		}),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
@@ -220,13 +215,8 @@ func (a *app) triggerResults() *cobra.Command {
 		Example:           "  aleph trigger results report\n  aleph trigger results report --limit 1 --json",
 		Args:              arguments("ID"),
 		ValidArgsFunction: a.completeProgram,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, id, err := a.owned(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			results, err := c.Results(cmd.Context(), id, limit)
+		RunE: a.onOwned(func(ctx context.Context, c *client.Client, id string, _ []string) error {
+			results, err := c.Results(ctx, id, limit)
 			if err != nil {
 				return err
 			}
@@ -243,7 +233,7 @@ func (a *app) triggerResults() *cobra.Command {
 				table.row(shortTime(r.Ended), r.Kind, r.ID, strconv.FormatUint(uint64(r.Attempt), 10), clipped(text))
 			}
 			return table.flush()
-		},
+		}),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, with whole results")
 	cmd.Flags().IntVarP(&limit, "limit", "n", 20, "how many of the last `results`")
@@ -271,13 +261,8 @@ have failed too often, and wait for "aleph trigger retry" or "discard").` + idHe
 		Example:           "  aleph trigger events report --state dead",
 		Args:              arguments("ID"),
 		ValidArgsFunction: a.completeProgram,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, id, err := a.owned(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			defer c.Close()
-			events, err := c.Events(cmd.Context(), id, state, limit)
+		RunE: a.onOwned(func(ctx context.Context, c *client.Client, id string, _ []string) error {
+			events, err := c.Events(ctx, id, state, limit)
 			if err != nil {
 				return err
 			}
@@ -290,7 +275,7 @@ have failed too often, and wait for "aleph trigger retry" or "discard").` + idHe
 				table.row(shortTime(e.Accepted), e.Kind, e.ID, e.State, strconv.FormatUint(uint64(e.Attempt), 10), clipped(e.Error))
 			}
 			return table.flush()
-		},
+		}),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringVar(&state, "state", "pending", "`which`: pending, running, delayed or dead")
@@ -306,21 +291,16 @@ func (a *app) triggerAct(use, what, short, long, done string) *cobra.Command {
 		Example:           "  aleph trigger " + what + " report",
 		Args:              arguments(names...),
 		ValidArgsFunction: a.completeProgram,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			c, id, err := a.owned(cmd.Context(), args[0])
-			if err != nil {
-				return err
-			}
-			defer c.Close()
+		RunE: a.onOwned(func(ctx context.Context, c *client.Client, id string, args []string) error {
 			event := ""
 			if len(args) == 2 {
 				event = args[1]
 			}
-			n, err := c.Act(cmd.Context(), id, what, event)
+			n, err := c.Act(ctx, id, what, event)
 			if err == nil && done != "" {
 				fmt.Fprintf(a.Out, done, n)
 			}
 			return err
-		},
+		}),
 	}
 }
