@@ -42,6 +42,7 @@ func childMain(dir string) {
 		fmt.Println("ran", string(d.Payload), d.ID)
 		return queue.Acknowledge(nil)
 	})
+	close(n.begun)
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin) // ends when the test does
 	os.Exit(0)

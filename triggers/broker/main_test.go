@@ -43,6 +43,7 @@ type node struct {
 
 	cancel context.CancelFunc
 	ended  chan struct{}
+	begun  chan struct{} // runs wait for it
 
 	mu  sync.Mutex
 	run func(*queue.Delivery) queue.Outcome
@@ -51,7 +52,7 @@ type node struct {
 }
 
 func start(dir string, sources ...string) (*node, error) {
-	n := &node{ran: map[string]int{}, ids: map[string]string{}, ended: make(chan struct{})}
+	n := &node{ran: map[string]int{}, ids: map[string]string{}, ended: make(chan struct{}), begun: make(chan struct{})}
 	if err := n.open(dir, sources); err != nil {
 		return nil, err
 	}
@@ -65,12 +66,11 @@ func (n *node) open(dir string, sources []string) (err error) {
 	if n.network, err = network.Open(n.db, dir, network.NodeOptions{Programs: noPrograms{}}); err != nil {
 		return err
 	}
-	opts := queue.Options{Handler: n, Settled: func(s queue.Settlement) { n.settled(s) },
+	opts := queue.Options{Handler: n,
 		Policy: func(string) queue.Policy {
 			return queue.Policy{MaxAttempts: 3, Backoff: time.Millisecond, MaxBackoff: time.Millisecond}
 		}}
-	ready := make(chan struct{})
-	opts.Settled = func(s queue.Settlement) { <-ready; n.settled(s); n.trigger.Settled(s) }
+	opts.Settled = func(s queue.Settlement) { n.settled(s); n.trigger.Settled(s) }
 	if n.queue, err = queue.Open(n.db, opts); err != nil {
 		return err
 	}
@@ -89,7 +89,6 @@ func (n *node) open(dir string, sources []string) (err error) {
 		return err
 	}
 	n.trigger.beat = 200 * time.Millisecond
-	close(ready)
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
 	go func() {
@@ -107,6 +106,7 @@ func newNode(t testing.TB, dir string, sources ...string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	close(n.begun)
 	t.Cleanup(func() { n.close(t) })
 	return n
 }
@@ -150,6 +150,11 @@ func (n *node) behave(run func(*queue.Delivery) queue.Outcome) {
 }
 
 func (n *node) Run(ctx context.Context, d *queue.Delivery) queue.Outcome {
+	select {
+	case <-n.begun:
+	case <-ctx.Done():
+		return queue.Defer(ctx.Err())
+	}
 	form, err := n.topics.Form(ctx, d)
 	if err != nil {
 		return queue.Reject(err)

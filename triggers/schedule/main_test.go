@@ -94,7 +94,7 @@ func (n *node) letGo() {
 }
 
 func (n *node) Run(ctx context.Context, d *queue.Delivery) queue.Outcome {
-	form, err := n.Form(ctx, d)
+	form, err := new(Trigger).Form(ctx, d) // n.Trigger is another after a restart
 	if err != nil {
 		return queue.Reject(err)
 	}
