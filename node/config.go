@@ -139,7 +139,7 @@ func (c *Config) validate() error {
 	for _, url := range c.Brokers {
 		source, err := broker.Parse(url)
 		if err != nil {
-			fault("--broker "+err.Error(), "give nats://host:4222?stream=S&topic=T or mqtt://host:1883/filter?topic=T; docs/triggers.md has the rest")
+			fault("--broker "+err.Error(), broker.Hint)
 		}
 		c.brokers = append(c.brokers, source)
 	}
