@@ -303,18 +303,21 @@ func (q *Queue) start(r *run) (now State, err error) {
 
 // delivery reads the event; nil if it is not there.
 func (q *Queue) delivery(r *run) (d *Delivery, err error) {
-	err = q.db.View(func(tx *kv.Txn) error {
-		var e Event
-		found, err := lookup(tx, numbered(eventKey, r.program.id, r.state.number), decodeEvent, &e)
-		if err != nil || !found {
+	s, found := &r.state, true
+	var e Event
+	if s.event != nil {
+		e, err = decodeEvent(s.event)
+	} else {
+		err = q.db.View(func(tx *kv.Txn) error {
+			found, err = lookup(tx, numbered(eventKey, r.program.id, s.number), decodeEvent, &e)
 			return err
-		}
-		s := &r.state
-		e.Program, e.ID, e.Kind = r.program.id, s.id, s.kind
-		d = &Delivery{Event: e, Accepted: moment(s.accepted), Due: moment(s.due), Attempt: uint32(s.attempt)}
-		return nil
-	})
-	return d, err
+		})
+	}
+	if err != nil || !found {
+		return nil, err
+	}
+	e.Program, e.ID, e.Kind, e.Once = r.program.id, s.id, s.kind, s.event != nil
+	return &Delivery{Event: e, Accepted: moment(s.accepted), Due: moment(s.due), Attempt: uint32(s.attempt)}, nil
 }
 
 // finish writes an outcome, however long that takes: the event could not be told from one that runs.

@@ -19,7 +19,8 @@
 //
 // An event whose id is known is not accepted again. An id is known while its event waits, runs or is a dead letter, and then until
 // Options.Remembered (65,536) further events of the program have ended. It is a number and no time, so that no clock shortens
-// it. Chains and messages whose producers keep checkpoints repeat only what came after the last one.
+// it. A producer that repeats nothing, since its checkpoint is written with its events, says so (Event.Once): the ids of its events
+// are not remembered, but for dead letters, which are found by them.
 //
 // # Fairness and memory
 //
@@ -41,7 +42,7 @@
 //	queue/active/<program>                       counts; there while the program has events to deliver: what a start reads
 //	queue/totals/<program>                       sums, and how many dead letters, results and ids there are
 //	queue/paused/<program>                       there while it is paused
-//	queue/event/<program>/<number>               an event, as it was accepted
+//	queue/event/<program>/<number>               an event, as it was accepted, if it is not in its state
 //	queue/ready/<program>/<turn>                 the state of an event that is due or runs
 //	queue/delayed/<program>/<due><number>        … of one that is not yet due
 //	queue/waiting/<program>/<hash of key><n>     … of one behind another of its key
@@ -57,5 +58,6 @@
 // event becomes ready in the transaction that ends the one before, so nothing in memory knows about keys.
 //
 // An event costs three writes to accept, one to begin and three to acknowledge (five when an old id is forgotten), and its
-// program's counts, which are written once in a transaction.
+// program's counts, which are written once in a transaction. One that is offered once, and is small, is in its state's record until
+// it is a dead letter: one write each.
 package queue

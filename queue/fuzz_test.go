@@ -8,7 +8,7 @@ import (
 
 // FuzzDecode: what is no record is refused, and what is one is read as it was written.
 func FuzzDecode(f *testing.F) {
-	s := state{1, "id", 2, "0123456789abcdef", 3, 4, 5, 6, 6, 1, 9, "error"}
+	s := state{1, "id", 2, "0123456789abcdef", 3, 4, 5, 6, 6, 1, 9, "error", []byte("event")}
 	a := active{1, 2, 3, 4, 5}
 	l := line{3, 9}
 	sums := totals{acknowledged: 1, resultsLow: 1 << 60}

@@ -35,6 +35,7 @@ type modelEvent struct {
 	number   int
 	id, key  string
 	state    State // Pending, also behind another; Acknowledged also stands for a dead letter that is gone
+	once     bool  // it has no id, for it was never a dead letter
 	attempt  uint32
 	failures int
 	due      int64
@@ -113,7 +114,7 @@ func (m *model) accept(events []Event) (fresh []bool, refused bool) {
 	for i, e := range events {
 		if fresh[i] {
 			m.numbers++
-			made := &modelEvent{number: m.numbers, id: e.ID, key: e.Key, due: m.clock.now() + int64(e.Delay)}
+			made := &modelEvent{number: m.numbers, id: e.ID, key: e.Key, once: e.Once, due: m.clock.now() + int64(e.Delay)}
 			p := m.program(e.Program)
 			p.events[e.ID] = made
 			m.enqueue(p, made)
@@ -136,6 +137,10 @@ func (m *model) leave(p *modelProgram, e *modelEvent) {
 
 func (m *model) forget(p *modelProgram, e *modelEvent) {
 	e.state = Acknowledged
+	if e.once {
+		delete(p.events, e.id)
+		return
+	}
 	p.ended = append(p.ended, e)
 	if len(p.ended) > m.opts.Remembered {
 		delete(p.events, p.ended[0].id)
@@ -168,7 +173,7 @@ func (m *model) settle(p *modelProgram, e *modelEvent, o Outcome) {
 			wait(e.failures)
 			return
 		}
-		e.state = Dead
+		e.state, e.once = Dead, false
 		if dead := p.in(Dead); len(dead) > m.opts.DeadLetters {
 			m.forget(p, dead[0])
 			p.stats.Dropped++
@@ -334,6 +339,9 @@ func (w *world) accept() string {
 		id, _ := w.pick()
 		w.ids++
 		e := Event{Program: id, ID: fmt.Sprint(w.ids - w.r.IntN(3)*w.r.IntN(12)), Key: []string{"", "x", "y"}[w.r.IntN(3)]}
+		if e.Once = w.r.IntN(3) == 0; e.Once {
+			e.ID = fmt.Sprint("once-", w.ids)
+		}
 		e.Payload = []byte("payload of " + e.ID)
 		if w.r.IntN(4) == 0 {
 			e.Delay = time.Duration(w.r.IntN(5000)) * time.Millisecond
@@ -506,7 +514,7 @@ func (w *world) compare() string {
 			if want == Running || want == Delayed {
 				want = Pending
 			}
-			if now, known, err := w.q.Find(id, e.id); err != nil || !known || now != want {
+			if now, known, err := w.q.Find(id, e.id); err != nil || known == e.once || known && now != want {
 				return fmt.Sprintf("%s/%s: %s, %t, %v; want %s", id, e.id, now, known, err, want)
 			}
 		}

@@ -269,7 +269,7 @@ func (q *Queue) Accept(events []Event, checkpoint func(*kv.Txn) error) (fresh []
 type offer struct {
 	event  *Event
 	id     string
-	idKey  string
+	idKey  string // empty for one that is offered once
 	record []byte
 	fresh  bool
 	to     *work
@@ -291,7 +291,9 @@ func (q *Queue) offers(events []Event) ([]offer, error) {
 		if o.id == "" {
 			o.id = NewID()
 		}
-		o.idKey = below(idKey, e.Program) + o.id
+		if !e.Once || len(o.record) > maxWhole {
+			o.idKey = below(idKey, e.Program) + o.id
+		}
 		offers[i] = o
 		bytes += len(o.record)
 	}
@@ -311,21 +313,23 @@ func (q *Queue) accept(tx *kv.Txn, offers []offer, checkpoint func(*kv.Txn) erro
 		w := byProgram[o.event.Program]
 		if w == nil {
 			var err error
-			if w, err = q.begin(tx, o.event.Program); err != nil {
+			if w, err = q.beginActive(tx, o.event.Program); err != nil {
 				return nil, err
 			}
 			byProgram[w.program] = w
 			works = append(works, w)
 		}
-		_, known, err := tx.Get(o.idKey)
-		if err != nil {
-			return nil, err
+		o.to, o.fresh = w, true
+		if o.idKey != "" {
+			_, known, err := tx.Get(o.idKey)
+			if err != nil {
+				return nil, err
+			}
+			if o.fresh = !known && !seen[o.idKey]; !o.fresh {
+				continue
+			}
+			seen[o.idKey] = true
 		}
-		o.to, o.fresh = w, !known && !seen[o.idKey]
-		if !o.fresh {
-			continue
-		}
-		seen[o.idKey] = true
 		w.offered++
 		w.active.bytes += uint64(len(o.record))
 		if n := w.active.events() + w.offered; n > uint64(q.opts.Events) {
@@ -358,10 +362,9 @@ func (q *Queue) accept(tx *kv.Txn, offers []offer, checkpoint func(*kv.Txn) erro
 func (w *work) accept(o *offer) error {
 	s := state{number: w.q.next(), id: o.id, kind: o.event.Kind, line: hash(o.event.Key), size: uint64(len(o.record)),
 		accepted: w.now, due: w.now + int64(o.event.Delay)}
-	if err := w.tx.Set(numbered(eventKey, w.program, s.number), o.record); err != nil {
-		return err
-	}
-	if err := w.tx.Set(o.idKey, encodeNumber(s.number)); err != nil {
+	if o.idKey == "" {
+		s.event = o.record
+	} else if err := w.record(&s, o.record, o.idKey); err != nil {
 		return err
 	}
 	return w.enqueue(&s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestDelivery(t *testing.T) {
 	scheduled := time.Unix(1_800_000_000, 5)
 	accept(t, q, Event{Program: "p", ID: "i", Kind: 1, Trigger: "nightly", Payload: []byte("payload"), Key: "k", Depth: 3, Scheduled: scheduled})
 	r := h.next(t)
-	want := Delivery{Event{"p", "i", 1, "nightly", []byte("payload"), "k", 3, scheduled, 0}, wall.now(), wall.now(), 1}
+	want := Delivery{Event{"p", "i", false, 1, "nightly", []byte("payload"), "k", 3, scheduled, 0}, wall.now(), wall.now(), 1}
 	if fmt.Sprintf("%+v", *r.Delivery) != fmt.Sprintf("%+v", want) {
 		t.Errorf("%+v, want %+v", *r.Delivery, want)
 	}
@@ -59,27 +60,72 @@ func TestNothingIsLeft(t *testing.T) {
 		h.next(t).outcome <- Acknowledge([]byte("r"))
 	}
 	eventually(t, "the last acknowledgement", func() bool { return stats(t, q, "p").Acknowledged == 10 })
-	kinds := map[string]int{}
-	if err := db.View(func(tx *kv.Txn) error {
-		for r, err := range tx.Iterate(root, "") {
-			if err != nil {
-				return err
-			}
-			kind, _, _ := strings.Cut(r.Key[len(root):], "/")
-			kinds[kind]++
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if want := map[string]int{"boot": 1, "totals": 1, "id": 3, "ended": 3, "result": 2}; fmt.Sprint(kinds) != fmt.Sprint(want) {
-		t.Errorf("left: %v, want %v", kinds, want)
-	}
+	checkRecords(t, db, map[string]int{"totals": 1, "id": 3, "ended": 3, "result": 2})
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.programs) != 0 || len(q.ring) != 0 {
 		t.Errorf("in memory: %d programs, %d in the ring", len(q.programs), len(q.ring))
 	}
+}
+
+// checkRecords compares how many records of each kind there are, but for those of the queue itself.
+func checkRecords(t *testing.T, db *kv.DB, want map[string]int) {
+	t.Helper()
+	got := map[string]int{}
+	if err := db.View(func(tx *kv.Txn) error {
+		for r, err := range tx.Iterate(root, "") {
+			if err != nil {
+				return err
+			}
+			if kind, _, of := strings.Cut(r.Key[len(root):], "/"); of {
+				got[kind]++
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("records: %v, want %v", got, want)
+	}
+}
+
+// TestOnce: an event that is offered once is one record until it is a dead letter, which is found by its id, and then one like others.
+func TestOnce(t *testing.T) {
+	h := newHand()
+	db := openDB(t, "")
+	settled := make(chan Settlement, 8)
+	q := openQueue(t, db, Options{Handler: h, Settled: func(s Settlement) { settled <- s }})
+	accept(t, q, Event{Program: "p", ID: "i", Once: true, Trigger: "t", Payload: []byte("small")})
+	r := h.next(t)
+	checkRecords(t, db, map[string]int{"active": 1, "ready": 1})
+	if r.Trigger != "t" || string(r.Payload) != "small" {
+		t.Errorf("%+v", r.Delivery)
+	}
+	r.outcome <- Acknowledge(nil)
+	<-settled
+	checkRecords(t, db, map[string]int{"totals": 1})
+
+	accept(t, q, Event{Program: "p", ID: "letter", Once: true, Payload: []byte("small")})
+	h.next(t).outcome <- Reject(errors.New("no"))
+	<-settled
+	checkRecords(t, db, map[string]int{"totals": 1, "dead": 1, "event": 1, "id": 1})
+	if now, known, err := q.Find("p", "letter"); now != Dead || !known || err != nil {
+		t.Errorf("%s, %t, %v", now, known, err)
+	}
+	if err := q.Retry("p", "letter"); err != nil {
+		t.Fatal(err)
+	}
+	if r = h.next(t); string(r.Payload) != "small" || r.Attempt != 2 {
+		t.Errorf("%+v", r.Delivery)
+	}
+	r.outcome <- Acknowledge(nil)
+	<-settled
+	checkRecords(t, db, map[string]int{"totals": 1, "ended": 1, "id": 1})
+
+	accept(t, q, Event{Program: "p", ID: "long", Once: true, Payload: make([]byte, maxWhole)})
+	h.next(t)
+	checkRecords(t, db, map[string]int{"totals": 1, "ended": 1, "id": 2, "active": 1, "ready": 1, "event": 1})
 }
 
 func TestRefused(t *testing.T) {

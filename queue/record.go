@@ -188,10 +188,11 @@ type state struct {
 	failures uint64 // since it was accepted, or taken from the dead letters
 	died     int64  // when it became a dead letter
 	err      string // of the last failure
+	event    []byte // the event's record, of one that has none of its own
 }
 
 func (s *state) encode() []byte {
-	w := append(make(writer, 0, len(s.id)+len(s.line)+len(s.err)+64), format)
+	w := append(make(writer, 0, len(s.id)+len(s.line)+len(s.err)+len(s.event)+64), format)
 	w.number(s.number)
 	w.text(s.id)
 	w.number(uint64(s.kind))
@@ -204,9 +205,11 @@ func (s *state) encode() []byte {
 	w.number(s.failures)
 	w.time(s.died)
 	w.text(s.err)
-	return w
+	w.number(uint64(len(s.event)))
+	return append(w, s.event...)
 }
 
+// decodeState reads what encode wrote. The event is a part of b.
 func decodeState(b []byte) (s state, err error) {
 	r := read(b)
 	s.number, s.id = r.number(), r.text(MaxID)
@@ -215,6 +218,9 @@ func decodeState(b []byte) (s state, err error) {
 	s.accepted, s.due = r.time(), r.time()
 	s.attempt, s.returned, s.failures = r.number(), r.number(), r.number()
 	s.died, s.err = r.time(), r.text(maxError)
+	if s.event = r.bytes(maxWhole); len(s.event) == 0 {
+		s.event = nil
+	}
 	if kind > math.MaxUint32 || s.line != "" && len(s.line) != 16 || s.returned > s.attempt || s.attempt > math.MaxUint32 {
 		return state{}, errRecord
 	}

@@ -126,7 +126,7 @@ func (q *Queue) moveOf(p *program, now int64) (next int64, err error) {
 	}
 	var w *work
 	err = q.db.GroupUpdate(func(tx *kv.Txn) (err error) {
-		if w, err = q.begin(tx, p.id); err != nil || p.dropped.Load() {
+		if w, err = q.beginActive(tx, p.id); err != nil || p.dropped.Load() {
 			return err
 		}
 		for _, key := range keys {

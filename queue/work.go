@@ -35,15 +35,21 @@ const noTime = math.MaxInt64
 
 // begin reads the program's own records.
 func (q *Queue) begin(tx *kv.Txn, program string) (*work, error) {
+	w, err := q.beginActive(tx, program)
+	if err != nil {
+		return nil, err
+	}
+	err = get(tx, totalsKey+program, decodeTotals, &w.totals)
+	w.had = w.totals
+	return w, err
+}
+
+// beginActive is begin for what ends no event: it leaves the totals alone.
+func (q *Queue) beginActive(tx *kv.Txn, program string) (*work, error) {
 	w := &work{q: q, tx: tx, program: program, now: q.clock.now(), news: news{due: noTime}}
-	if err := get(tx, activeKey+program, decodeActive, &w.active); err != nil {
-		return nil, err
-	}
-	if err := get(tx, totalsKey+program, decodeTotals, &w.totals); err != nil {
-		return nil, err
-	}
-	w.was, w.had = w.active, w.totals
-	return w, nil
+	err := get(tx, activeKey+program, decodeActive, &w.active)
+	w.was = w.active
+	return w, err
 }
 
 // get reads a record, which stays as it is where there is none.
@@ -85,6 +91,14 @@ func (w *work) end() error {
 
 // less is n - m, or 0 where records were lost.
 func less(n *uint64, m uint64) { *n -= min(*n, m) }
+
+// record writes an event's own records.
+func (w *work) record(s *state, event []byte, idKey string) error {
+	if err := w.tx.Set(numbered(eventKey, w.program, s.number), event); err != nil {
+		return err
+	}
+	return w.tx.Set(idKey, encodeNumber(s.number))
+}
 
 // enqueue puts an event in its place: behind others of its key, among the delayed, or ready.
 func (w *work) enqueue(s *state) error {
@@ -189,8 +203,12 @@ func (w *work) acknowledge(s *state, result []byte) error {
 	return w.forget(s)
 }
 
-// forget deletes an event but for its id, which is remembered until so many others have ended.
+// forget deletes an event but for its id, which is remembered until so many others have ended. One that is offered once has left with
+// its state.
 func (w *work) forget(s *state) error {
+	if s.event != nil {
+		return nil
+	}
 	if err := w.tx.Delete(numbered(eventKey, w.program, s.number)); err != nil {
 		return err
 	}
@@ -221,6 +239,12 @@ func (w *work) forget(s *state) error {
 
 // bury makes an event that has left a dead letter. The oldest give way to it.
 func (w *work) bury(s *state) error {
+	if s.event != nil { // letters are found by their ids
+		if err := w.record(s, s.event, below(idKey, w.program)+s.id); err != nil {
+			return err
+		}
+		s.event = nil
+	}
 	s.died = w.now
 	if w.totals.dead == 0 || s.number < w.totals.deadLow {
 		w.totals.deadLow = s.number

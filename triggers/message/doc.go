@@ -22,7 +22,8 @@
 // The network writes a message into its log in the transaction that puts it in force. The follower, one goroutine, reads the log
 // behind its checkpoint and hands what matches to the queue together with the new checkpoint, at most 1,000 events at a time. A
 // message that matches more takes several; the checkpoint then names the last program that has its event (programs go by id). So
-// each message reaches each program that it matches, wherever the process is killed, and the queue knows it by its item hash.
+// each message is offered once for each program that it matches, wherever the process is killed, and the queue need not remember its
+// item hash (queue.Event.Once).
 //
 // An event carries only the message's hash. Form loads the message when it is delivered; one that was forgotten meanwhile is gone.
 //

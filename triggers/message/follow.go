@@ -207,7 +207,7 @@ func (h *handout) match(matched []*program, document map[string]any, sequence ui
 // event is a program's event of a message.
 func event(p *program, m *parsed) queue.Event {
 	declared := &p.declared[p.rank]
-	e := queue.Event{Program: p.id, ID: eventID(m.Hash), Kind: abi.KindMessage, Trigger: declared.Name, Payload: []byte(m.Hash), Depth: m.Depth}
+	e := queue.Event{Program: p.id, ID: eventID(m.Hash), Once: true, Kind: abi.KindMessage, Trigger: declared.Name, Payload: []byte(m.Hash), Depth: m.Depth}
 	if declared.Order != "" {
 		if value := orderKey(declared.Order, m.document); value != "" {
 			e.Key = bounded("message:" + declared.Name + ":" + value)

@@ -112,9 +112,10 @@ func childMain(dir string) {
 	for {
 		idle := true
 		for _, program := range childPrograms {
+			seen := c.t.List(program)[0].Lag == 0 // before what of it waits: that it has seen is in the queue
 			s, err := q.Stats(program)
 			c.must(err)
-			idle = idle && s.Pending+s.Running+s.Delayed == 0 && c.t.List(program)[0].Lag == 0
+			idle = idle && seen && s.Pending+s.Running+s.Delayed == 0
 		}
 		if idle {
 			os.Exit(0)
