@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
-use crate::frame::{Field, Invalid, Reader};
+use crate::frame::{Invalid, Reader};
 use crate::{Body, Request, abi};
 
 /// What an event is.
@@ -115,6 +115,7 @@ fn since_epoch(nanoseconds: u64) -> SystemTime {
 }
 
 thread_local! {
+    static FRAME: Cell<Option<&'static [u8]>> = const { Cell::new(None) };
     static CURRENT: Cell<Option<&'static Event>> = const { Cell::new(None) };
 }
 
@@ -124,77 +125,94 @@ thread_local! {
 /// While the program is prepared, for there is none then.
 #[must_use]
 pub fn event() -> &'static Event {
-    CURRENT.get().expect("there is no event while the program is prepared")
+    CURRENT.get().unwrap_or_else(|| {
+        let frame = FRAME.get().expect("there is no event while the program is prepared");
+        let event = &*Box::leak(Box::new(Event::read(frame).expect("the event cannot be read")));
+        CURRENT.set(Some(event));
+        event
+    })
 }
 
-/// Reads an event's frame, and makes it the one being handled. The frame lasts as long as the event, so that nothing of it is copied.
-pub(crate) fn read(frame: &'static [u8]) -> Result<Request, Invalid> {
-    let mut head = Head::default();
+/// Reads the request of an event's frame into a new one, in its place for it is large, and makes the event the one being handled: the rest is read when it is asked for. The frame lasts
+/// as long as the event, so that nothing of it is copied.
+#[inline]
+pub(crate) fn read(frame: &'static [u8], request: &mut Request) -> Result<(), Invalid> {
+    let (mut method, mut path, mut query, mut body) = (&[][..], &[][..], &[][..], &[][..]);
+    let mut follows = false;
     let mut headers = 0;
-    for field in Reader::new(frame) {
-        headers += usize::from(field?.tag == abi::HEADER);
-    }
-    let mut map = HeaderMap::with_capacity(headers);
-    for field in Reader::new(frame).flatten() {
-        if field.tag == abi::HEADER {
-            add_header(&mut map, field.pair()?);
-        } else {
-            head.read(&field)?;
-        }
-    }
-    if head.event.id.is_empty() {
-        head.event.id = head.event.request_id;
-    }
-    CURRENT.set(Some(Box::leak(Box::new(head.event))));
-    let body = if head.follows { Body::event() } else { Body::from(head.body) };
-    let mut request = Request::new(body);
-    *request.method_mut() = Method::from_bytes(head.method).unwrap_or_default();
-    *request.uri_mut() = uri(head.path, head.query);
-    *request.headers_mut() = map;
-    Ok(request)
-}
-
-/// What a frame says beside its headers.
-#[derive(Default)]
-struct Head {
-    event: Event,
-    method: &'static [u8],
-    path: &'static [u8],
-    query: &'static [u8],
-    body: &'static [u8],
-    follows: bool,
-}
-
-impl Head {
-    #[inline]
-    fn read(&mut self, field: &Field<'static>) -> Result<(), Invalid> {
-        let event = &mut self.event;
+    let mut reader = Reader::new(frame);
+    let mut first = reader.clone();
+    loop {
+        let here = reader.clone();
+        let Some(field) = reader.next() else {
+            break;
+        };
+        let field = field?;
         match field.tag {
-            abi::KIND => event.kind = EventKind::of(field.u32()?),
-            abi::REQUEST_ID => event.request_id = field.text()?,
-            abi::ATTEMPT => event.attempt = field.u32()?,
-            abi::DEADLINE => event.deadline = field.u64()?,
-            abi::PROGRAM => event.program = field.text()?,
-            abi::NODE => event.node = field.text()?,
-            abi::ACCOUNT => event.account = field.text()?,
-            abi::SEED => event.seed = field.value.try_into().map_err(|_| Invalid)?,
-            abi::TIME => event.time = field.u64()?,
-            abi::METHOD => self.method = field.value,
-            abi::PATH => self.path = field.value,
-            abi::QUERY => self.query = field.value,
-            abi::BODY => self.body = field.value,
-            abi::BODY_FOLLOWS => self.follows = field.u32()? != 0,
-            abi::ROOT => event.root = field.text()?,
-            abi::CLIENT => event.client = field.text()?,
-            abi::EVENT_ID => event.id = field.text()?,
-            abi::DETAIL => {
-                let (name, value) = field.pair()?;
-                let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Invalid);
-                event.details.push((text(name)?, text(value)?));
+            abi::METHOD => method = field.value,
+            abi::PATH => path = field.value,
+            abi::QUERY => query = field.value,
+            abi::BODY => body = field.value,
+            abi::BODY_FOLLOWS => follows = field.u32()? != 0,
+            abi::HEADER => {
+                if headers == 0 {
+                    first = here;
+                }
+                headers += 1;
             }
             _ => {}
         }
-        Ok(())
+    }
+    FRAME.set(Some(frame));
+    CURRENT.set(None);
+    if follows {
+        *request.body_mut() = Body::event();
+    } else if !body.is_empty() {
+        *request.body_mut() = Body::from(body);
+    }
+    if method != b"GET" {
+        *request.method_mut() = Method::from_bytes(method).unwrap_or_default();
+    }
+    *request.uri_mut() = uri(path, query);
+    let map = request.headers_mut();
+    map.reserve(headers);
+    for field in first.flatten().filter(|field| field.tag == abi::HEADER) {
+        add_header(map, field.pair()?);
+    }
+    Ok(())
+}
+
+impl Event {
+    /// Reads what a frame says beside its request.
+    pub(crate) fn read(frame: &'static [u8]) -> Result<Self, Invalid> {
+        let text = |bytes| std::str::from_utf8(bytes).map_err(|_| Invalid);
+        let mut event = Self::default();
+        for field in Reader::new(frame) {
+            let field = field?;
+            match field.tag {
+                abi::KIND => event.kind = EventKind::of(field.u32()?),
+                abi::REQUEST_ID => event.request_id = field.text()?,
+                abi::ATTEMPT => event.attempt = field.u32()?,
+                abi::DEADLINE => event.deadline = field.u64()?,
+                abi::PROGRAM => event.program = field.text()?,
+                abi::NODE => event.node = field.text()?,
+                abi::ACCOUNT => event.account = field.text()?,
+                abi::SEED => event.seed = field.value.try_into().map_err(|_| Invalid)?,
+                abi::TIME => event.time = field.u64()?,
+                abi::ROOT => event.root = field.text()?,
+                abi::CLIENT => event.client = field.text()?,
+                abi::EVENT_ID => event.id = field.text()?,
+                abi::DETAIL => {
+                    let (name, value) = field.pair()?;
+                    event.details.push((text(name)?, text(value)?));
+                }
+                _ => {}
+            }
+        }
+        if event.id.is_empty() {
+            event.id = event.request_id;
+        }
+        Ok(event)
     }
 }
 
@@ -208,11 +226,11 @@ fn add_header(headers: &mut HeaderMap, (name, value): (&'static [u8], &'static [
 
 /// The URI of a request: path and query as they came, with what the http crate does not take percent-encoded.
 fn uri(path: &'static [u8], query: &'static [u8]) -> Uri {
-    let whole = if query.is_empty() { Bytes::from_static(path) } else { Bytes::from([path, b"?", query].concat()) };
-    Uri::from_maybe_shared(whole.clone()).unwrap_or_else(|_| {
+    let whole: &'static [u8] = if query.is_empty() { path } else { [path, b"?", query].concat().leak() };
+    Uri::from_maybe_shared(Bytes::from_static(whole)).unwrap_or_else(|_| {
         const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
         let mut encoded = Vec::with_capacity(whole.len() * 2);
-        for &byte in &whole {
+        for &byte in whole {
             if byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte) {
                 encoded.push(byte);
             } else {

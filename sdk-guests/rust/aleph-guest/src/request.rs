@@ -114,14 +114,22 @@ impl<'a> Iterator for Params<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.0.is_empty() {
-            let (param, rest) = self.0.split_once('&').unwrap_or((self.0, ""));
+            let (param, rest) = cut(self.0, b'&');
             self.0 = rest;
             if !param.is_empty() {
-                let (name, value) = param.split_once('=').unwrap_or((param, ""));
+                let (name, value) = cut(param, b'=');
                 return Some((decoded(name, true), decoded(value, true)));
             }
         }
         None
+    }
+}
+
+/// What is before the first such character and what is behind it, which is nothing if there is none.
+fn cut(text: &str, character: u8) -> (&str, &str) {
+    match text.bytes().position(|byte| byte == character) {
+        Some(place) => (&text[..place], &text[place + 1..]),
+        None => (text, ""),
     }
 }
 

@@ -15,6 +15,15 @@ use crate::{Body, Response, abi, host};
 pub trait IntoResponse {
     /// The response; an error fails the event, or answers with its status.
     fn into_response(self) -> Result<Response>;
+
+    /// Answers the event with it.
+    #[doc(hidden)]
+    fn send(self)
+    where
+        Self: Sized,
+    {
+        send(self.into_response());
+    }
 }
 
 /// A value as JSON: of a response, of the store.
@@ -33,6 +42,10 @@ macro_rules! into_response {
             fn into_response(self) -> Result<Response> {
                 Ok(typed($content_type, self))
             }
+
+            fn send(self) {
+                send_typed($content_type, self.as_ref());
+            }
         }
     )*};
 }
@@ -48,6 +61,13 @@ impl IntoResponse for Cow<'static, str> {
 impl<T: Serialize> IntoResponse for Json<T> {
     fn into_response(self) -> Result<Response> {
         Ok(typed("application/json", serde_json::to_vec(&self.0)?))
+    }
+
+    fn send(self) {
+        match serde_json::to_vec(&self.0) {
+            Ok(json) => send_typed("application/json", &json),
+            Err(error) => send(Err(error.into())),
+        }
     }
 }
 
@@ -116,6 +136,23 @@ impl<T: IntoResponse, E: Into<Error>> IntoResponse for Result<T, E> {
     fn into_response(self) -> Result<Response> {
         self.map_err(Into::into)?.into_response()
     }
+
+    fn send(self) {
+        match self {
+            Ok(value) => value.send(),
+            Err(error) => send(Err(error.into())),
+        }
+    }
+}
+
+/// Answers the event as [`send`] does with [`typed`], without the response between.
+fn send_typed(content_type: &str, body: &[u8]) {
+    let name = CONTENT_TYPE.as_str();
+    let mut frame = Writer::with_capacity(32 + body.len() + name.len() + content_type.len());
+    frame.bytes(abi::BODY, body);
+    frame.u32(abi::STATUS, 200);
+    frame.pair(abi::HEADER, name, content_type);
+    host::respond(frame.finish());
 }
 
 /// Answers the event. A body that is not here yet is streamed, which waits for it and for the client.

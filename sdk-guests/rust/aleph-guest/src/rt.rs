@@ -8,7 +8,7 @@ use crate::body::Part;
 use crate::error::{Error, OpError, Result};
 use crate::fetch::Head;
 use crate::frame::Invalid;
-use crate::response::{IntoResponse, fail, send};
+use crate::response::{IntoResponse, fail};
 use crate::store::Value;
 use crate::{Request, abi, block_on, event, host, operation, store, system};
 
@@ -59,8 +59,10 @@ pub fn init(event_len: u32, setup: fn() -> Result<()>) {
 
 /// `aleph_handle`: an event, and a handler that is not async.
 pub fn serve<R: IntoResponse>(event_len: u32, handler: impl FnOnce(Request) -> R) {
-    if let Some(request) = request(event_len) {
-        send(handler(request).into_response());
+    let mut request = Request::default();
+    match event::read(host::event(event_len as usize).leak(), &mut request) {
+        Ok(()) => handler(request).send(),
+        Err(invalid) => unreadable(invalid),
     }
 }
 
@@ -69,14 +71,25 @@ pub fn serve_async<F>(event_len: u32, handler: impl FnOnce(Request) -> F)
 where
     F: Future<Output: IntoResponse>,
 {
-    if let Some(request) = request(event_len) {
-        send(block_on(handler(request)).into_response());
+    let mut request = Request::default();
+    match event::read(host::event(event_len as usize).leak(), &mut request) {
+        Ok(()) => block_on(handler(request)).send(),
+        Err(invalid) => unreadable(invalid),
     }
 }
 
-/// Reads an event's frame as [`serve`] does.
+#[cold]
+fn unreadable(_: Invalid) {
+    fail(abi::EXCEPTION, "the event cannot be read", "");
+}
+
+/// Reads an event's frame as [`serve`] and [`event()`](crate::event()) do.
 pub fn read_event(frame: Vec<u8>) -> Result<Request, Invalid> {
-    event::read(frame.leak())
+    let frame = frame.leak();
+    event::Event::read(frame)?;
+    let mut request = Request::default();
+    event::read(frame, &mut request)?;
+    Ok(request)
 }
 
 /// Reads a load frame as [`init`] does.
@@ -95,14 +108,6 @@ pub fn read_result(frame: Vec<u8>) -> Result<(), OpError> {
     store::read_number(frame.clone())?;
     store::read_flag(frame)?;
     Ok(())
-}
-
-fn request(event_len: u32) -> Option<Request> {
-    let request = event::read(host::event(event_len as usize).leak());
-    if request.is_err() {
-        fail(abi::EXCEPTION, "the event cannot be read", "");
-    }
-    request.ok()
 }
 
 #[cfg(target_family = "wasm")]
