@@ -19,7 +19,7 @@ func TestDeadlines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	c, err := listener{tcp.(*net.TCPListener)}.Accept()
+	c, err := listener{tcp.(*net.TCPListener), newSilent()}.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,5 +57,40 @@ func TestDeadlines(t *testing.T) {
 	}
 	if n, err := c.Read(make([]byte, 1)); n != 1 {
 		t.Errorf("a read without deadline: %d, %v", n, err)
+	}
+}
+
+// TestSilent: connections on which nothing was ever sent do not keep a node from ending, and those that end are not remembered.
+func TestSilent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Config{})
+	for range 3 {
+		c, err := net.Dial("tcp", w.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+	}
+	w.end() // it fails the test if it had to wait for them
+
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	l := listener{tcp.(*net.TCPListener), newSilent()}
+	for range 2 {
+		client, err := net.Dial("tcp", tcp.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := l.Accept()
+		if err != nil || len(l.silent.conns) != 1 {
+			t.Fatalf("%v, %d silent", err, len(l.silent.conns))
+		}
+		_ = client.Close()
+		if c.Close(); len(l.silent.conns) != 0 {
+			t.Errorf("%d silent after its end", len(l.silent.conns))
+		}
 	}
 }

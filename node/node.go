@@ -195,7 +195,8 @@ func (n *Node) ID() string { return n.id }
 // node.
 func (n *Node) Serve(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- n.server.Serve(listener{n.listener}) }()
+	accepting := listener{n.listener, newSilent()}
+	go func() { served <- n.server.Serve(accepting) }()
 	var err error
 	select {
 	case err = <-served:
@@ -207,10 +208,13 @@ func (n *Node) Serve(ctx context.Context) error {
 			n.dispatcher.Interrupt()
 		})
 		drained, cancel := context.WithTimeout(context.Background(), 2*n.config.Grace) // a second call would not wait
-		var events sync.WaitGroup
-		events.Go(func() { n.queue.Close(drained) })
+		var beside sync.WaitGroup
+		shut := make(chan struct{})
+		beside.Go(func() { n.queue.Close(drained) })
+		beside.Go(func() { accepting.silent.close(shut) })
 		err = n.server.ShutdownWithContext(drained)
-		events.Wait()
+		close(shut)
+		beside.Wait()
 		cancel()
 		interrupt.Stop()
 	}
