@@ -159,21 +159,8 @@ func (t *Txn) Iterate(prefix, from string) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		it := t.txn.NewIterator(badger.IteratorOptions{Prefix: []byte(prefix)})
 		defer it.Close()
-		for it.Seek([]byte(max(prefix, from))); it.Valid(); it.Next() {
-			more := false
-			item := it.Item()
-			err := item.Value(func(value []byte) error {
-				more = yield(Record{string(item.Key()), value}, nil)
-				return nil
-			})
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
-			if !more {
-				return
-			}
-		}
+		it.Seek([]byte(max(prefix, from)))
+		walk(it, prefix, yield)
 	}
 }
 
@@ -192,20 +179,25 @@ func (t *Txn) IterateBack(prefix, before string) iter.Seq2[Record, error] {
 		if it.Valid() && bytes.Equal(it.Item().Key(), from) {
 			it.Next()
 		}
-		for ; it.ValidForPrefix([]byte(prefix)); it.Next() {
-			more := false
-			item := it.Item()
-			err := item.Value(func(value []byte) error {
-				more = yield(Record{string(item.Key()), value}, nil)
-				return nil
-			})
-			if err != nil {
-				yield(Record{}, err)
-				return
-			}
-			if !more {
-				return
-			}
+		walk(it, prefix, yield)
+	}
+}
+
+// walk yields the records from where it is on, as far as they are below prefix.
+func walk(it *badger.Iterator, prefix string, yield func(Record, error) bool) {
+	for ; it.ValidForPrefix([]byte(prefix)); it.Next() {
+		more := false
+		item := it.Item()
+		err := item.Value(func(value []byte) error {
+			more = yield(Record{string(item.Key()), value}, nil)
+			return nil
+		})
+		if err != nil {
+			yield(Record{}, err)
+			return
+		}
+		if !more {
+			return
 		}
 	}
 }

@@ -158,3 +158,30 @@ func decoded(text string) ([]byte, error) {
 	}
 	return b, nil
 }
+
+// FuzzDecoder has an SDK's decoder read what the node's reads: the fields are the same, and what the node refuses is refused as an event, a
+// load and a result, too. ask is that of Vectors.
+func FuzzDecoder(f *testing.F, ask func(t testing.TB, line string) string) {
+	for _, name := range []string{"frames.txt", "invalid.txt"} {
+		for _, digits := range Frames(f, name) {
+			frame, err := hex.DecodeString(digits)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(frame)
+		}
+	}
+	f.Fuzz(func(t *testing.T, frame []byte) {
+		if len(frame) > 10_000 {
+			return
+		}
+		if got, want := ask(t, fmt.Sprintf("read %x", frame)), FieldsOf(frame); got != want {
+			t.Errorf("%x:\n got %s\nwant %s", frame, got, want)
+		}
+		for _, kind := range []string{"event", "load", "result"} {
+			if got := ask(t, fmt.Sprintf("%s %x", kind, frame)); FieldsOf(frame) == "invalid" && got != "invalid" {
+				t.Errorf("%s %x: %s", kind, frame, got)
+			}
+		}
+	})
+}

@@ -2,8 +2,6 @@ package gotest
 
 import (
 	"bufio"
-	"encoding/hex"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -64,27 +62,5 @@ func TestVectors(t *testing.T) { nodetest.Vectors(t, newCodec(t).ask) }
 
 // FuzzDecoder has the SDK's decoder read what the node's reads: the fields are the same.
 func FuzzDecoder(f *testing.F) {
-	for _, name := range []string{"frames.txt", "invalid.txt"} {
-		for _, digits := range nodetest.Frames(f, name) {
-			frame, err := hex.DecodeString(digits)
-			if err != nil {
-				f.Fatal(err)
-			}
-			f.Add(frame)
-		}
-	}
-	c := newCodec(f)
-	f.Fuzz(func(t *testing.T, frame []byte) {
-		if len(frame) > 10_000 {
-			return
-		}
-		if got, want := c.ask(t, fmt.Sprintf("read %x", frame)), nodetest.FieldsOf(frame); got != want {
-			t.Errorf("%x:\n got %s\nwant %s", frame, got, want)
-		}
-		for _, kind := range []string{"event", "load", "result"} {
-			if got := c.ask(t, fmt.Sprintf("%s %x", kind, frame)); nodetest.FieldsOf(frame) == "invalid" && got != "invalid" {
-				t.Errorf("%s %x: %s", kind, frame, got)
-			}
-		}
-	})
+	nodetest.FuzzDecoder(f, newCodec(f).ask)
 }
